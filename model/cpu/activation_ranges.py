@@ -10,6 +10,7 @@ import openvino as ov
 from model.checkpoints.multi_head import HeadsCheckpoint
 from model.checkpoints.tensor_files import Floats
 from model.checkpoints.whole_post import WholePostCheckpoint
+from model.cpu.openvino_core import openvino_core
 from model.graphs.openvino_bert import Ranges, bert_graph
 from model.graphs.openvino_multihead import multi_head_graph
 from model.inputs.packed_batches import packed_batches
@@ -54,7 +55,7 @@ def _without_padding(ids: npt.NDArray[np.int32], mask: Floats) -> list[npt.NDArr
 
 def _extremes(graph: ov.Model, inputs: Iterable[Sequence[npt.NDArray[Any]]]) -> Ranges:
     names = [output.get_node().get_friendly_name() for output in graph.outputs]
-    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     for arrays in inputs:
         seen = compiled(list(arrays))

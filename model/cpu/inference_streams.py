@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import openvino as ov
 
+from model.cpu.openvino_core import openvino_core
+
 
 def cpu_settings(hint: str, *, streams: int, threads: int) -> dict[str, Any]:
     """OpenVINO's settings for *streams* parallel requests on *threads* cores; *hint* is the precision, `f32` or `bf16`.
@@ -44,7 +46,7 @@ class _OpenVinoRequest:
 
 def openvino_requests(graph: ov.Model, settings: dict[str, Any], count: int) -> list[Request]:
     """*count* requests for *graph*; *settings* must provide as many streams."""
-    compiled = ov.Core().compile_model(graph, "CPU", settings)
+    compiled = openvino_core().compile_model(graph, "CPU", settings)
     return [_OpenVinoRequest(compiled.create_infer_request()) for _ in range(count)]
 
 

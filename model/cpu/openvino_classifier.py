@@ -11,6 +11,7 @@ from brandpulse.errors import ConfigError
 from model.checkpoints.whole_post import WholePostCheckpoint, load_whole_post
 from model.cpu.cpu_info import available_cores, has_int8_instructions
 from model.cpu.inference_streams import cpu_settings
+from model.cpu.openvino_core import openvino_core
 from model.graphs.openvino_bert import bert_graph
 from model.inference.probabilities import softmax
 from model.inference.scorer import Probabilities, scorer_version
@@ -70,7 +71,7 @@ class OpenVinoClassifier:
             raise ConfigError("These weights contain no ranges for int8: use precision fp32, bf16 or auto.")
         if precision == "auto":
             precision = "int8" if checkpoint.manifest.ranges and has_int8_instructions() else "fp32"
-        core = ov.Core()
+        core = openvino_core()
         graph = bert_graph(checkpoint, ranges=checkpoint.manifest.ranges if precision == "int8" else None)
         settings = cpu_settings(_HINT[precision], streams=self._streams, threads=self._threads)
         return precision, core.compile_model(graph, "CPU", settings)

@@ -41,6 +41,7 @@ transformers can load the folder."""
 def openvino_files(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPrecision) -> tuple[str, Run]:
     import openvino as ov
 
+    from model.cpu.openvino_core import openvino_core
     from model.graphs.openvino_multihead import multi_head_graph
 
     ranges = checkpoint.manifest.ranges if precision == "int8" else None
@@ -50,16 +51,15 @@ def openvino_files(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPrec
     for name, (first, last) in cuts.items():
         graph = multi_head_graph(checkpoint, ranges=ranges, first=first, last=last)
         ov.save_model(graph, out / f"{name}.xml", compress_to_fp16=precision == "fp16")
-    return _PACKED_INPUTS, run_openvino(checkpoint, ov.Core().read_model(out / "model.xml"))
+    return _PACKED_INPUTS, run_openvino(checkpoint, openvino_core().read_model(out / "model.xml"))
 
 
 def run_openvino(checkpoint: HeadsCheckpoint, graph: "ov.Model") -> Run:
     """Runs a full-depth graph of `model.graphs.openvino_multihead` in fp32, except for its quantized parts."""
-    import openvino as ov
-
+    from model.cpu.openvino_core import openvino_core
     from model.inputs.packed_batches import packed_batches
 
-    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     manifest = checkpoint.manifest
 
     def run(posts: Sequence[MarkedText]) -> Scores:

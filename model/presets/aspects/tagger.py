@@ -32,11 +32,11 @@ class Tagger:
 
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
         """Raises ConfigError that names *folder* if it is not a tagger."""
-        import openvino as ov
         from tokenizers import Tokenizer
 
         from model.cpu.cpu_info import available_cores
         from model.cpu.inference_streams import cpu_settings
+        from model.cpu.openvino_core import openvino_core
 
         try:
             self.manifest: Mapping[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
@@ -50,7 +50,7 @@ class Tagger:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.manifest["max_tokens"])
         settings = cpu_settings("f32", streams=1, threads=threads or available_cores())
-        self._model = ov.Core().compile_model(tagger_graph(tensors, config), "CPU", settings)
+        self._model = openvino_core().compile_model(tagger_graph(tensors, config), "CPU", settings)
         self._words = tensors[WORD_TABLE] - tensors[WORD_TABLE].mean(axis=0)
 
     def spans(self, texts: Sequence[str]) -> list[list[Span]]:

@@ -15,7 +15,7 @@ def test_a_signal_sets_the_event_and_the_former_handler_returns() -> None:
     with stop_asked() as asked:
         assert not asked.is_set()
         os.kill(os.getpid(), signal.SIGTERM)
-        assert asked.wait(10)
+        assert asked.wait(patience(10))
     assert signal.getsignal(signal.SIGTERM) is before
 
 

@@ -85,10 +85,10 @@ def test_the_graph_computes_what_torch_does(folder: Path) -> None:
     ids = np.random.default_rng(5).integers(1_000, 2_000, (3, 16)).astype(np.int32)
     mask = (np.arange(16) < np.array([[16], [9], [2]])).astype(np.float32)
 
-    import openvino
+    from model.cpu.openvino_core import openvino_core
 
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    ours = openvino.Core().compile_model(tagger_graph(tensors, config), "CPU", settings)([ids, mask])[0]
+    ours = openvino_core().compile_model(tagger_graph(tensors, config), "CPU", settings)([ids, mask])[0]
     with torch.inference_mode():
         theirs = net(torch.from_numpy(ids).long(), torch.from_numpy(mask).long()).numpy()
 
