@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from brandpulse.cli.model import presets
+from brandpulse.cli.model import presets, validation
 from brandpulse.cli.model.export import export
 from brandpulse.cli.model.options import (
     EngineOption,
@@ -26,6 +26,7 @@ from model.spec.weights import WEIGHTS
 app = typer.Typer(add_completion=False, help="Train, evaluate, export and serve the model.", no_args_is_help=True)
 
 register(app)
+validation.register(app)
 app.command()(export)
 app.add_typer(presets.app, name="preset")
 

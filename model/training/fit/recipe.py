@@ -1,7 +1,7 @@
 """The settings of a training run, read from a YAML file."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -189,15 +189,22 @@ def _describe_error(detail: ErrorDetails, form: type[Settings]) -> str:
     if detail["type"] == "missing":
         return f"{place} is missing{_example(detail, form)}"
     if detail["type"] == "extra_forbidden":
-        return f"{place} is not a setting of this recipe; the settings are {', '.join(_fields(detail, form))}"
+        return f"{place} is not a setting of this file; the settings are {', '.join(_fields(detail, form))}"
     return f"{place}: {sentence(detail)}, got {detail['input']!r}{_example(detail, form)}"
 
 
 def _owner(detail: ErrorDetails, form: type[Settings]) -> type[Settings]:
     """The settings class that *detail* belongs to, e.g. `Source` instead of the whole recipe."""
-    owners: dict[str, type[Settings]] = {"sources": Source, "own": CustomFile, "lora": Lora, "teacher": Teacher}
-    nested = len(detail["loc"]) > 1 and str(detail["loc"][0]) in owners
-    return owners[str(detail["loc"][0])] if nested else form
+    place = detail["loc"]
+    field = form.model_fields.get(str(place[0])) if len(place) > 1 else None
+    return (field and _settings_in(field.annotation)) or form
+
+
+def _settings_in(annotation: object) -> type[Settings] | None:
+    """The first settings class in *annotation*, e.g. `Source` in `tuple[Source, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _settings_in(inner))), None)
 
 
 def _fields(detail: ErrorDetails, form: type[Settings]) -> list[str]:

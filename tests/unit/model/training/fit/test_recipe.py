@@ -24,7 +24,7 @@ def test_an_unknown_recipe_lists_the_known_ones() -> None:
     ("change", "told"),
     [
         ({"epochs": None}, r"epochs is missing, e\.g\. `epochs: 2`"),
-        ({"dropuot": 0.1}, r"dropuot is not a setting of this recipe; the settings are .*learning_rate"),
+        ({"dropuot": 0.1}, r"dropuot is not a setting of this file; the settings are .*learning_rate"),
         ({"learning_rate": "fast"}, r"learning_rate: .*number.*'fast', e\.g\. `learning_rate: 2\.0e-4`"),
         ({"learning_rate": 2}, r"learning_rate: .*less than 1"),
         ({"sources": []}, r"sources: set at least one"),
