@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brandpulse.errors import ConfigError
 from brandpulse.text.normalization import MARKER
 from model.checkpoints.tensor_files import WORD_TABLE, Floats
 from model.checkpoints.weights_folder import (
+    TEACHER,
     TENSORS,
     TOKENIZER,
     check_encoder,
@@ -115,6 +117,16 @@ def load_heads(folder: Path) -> HeadsCheckpoint:
     if version != manifest.version:
         raise unusable(folder, f"its files are version {version}, but model.json was written for {manifest.version}")
     return HeadsCheckpoint(manifest, config, tensors, tokenizer, marker)
+
+
+def check_servable(checkpoint: HeadsCheckpoint) -> None:
+    """Raises ConfigError unless the engines besides torch can run the network: BERT, reading its first token."""
+    kind, pooling = checkpoint.config["model_type"], checkpoint.config.get("pooling", "first")
+    if kind == TEACHER or pooling != "first":
+        raise ConfigError(
+            f"The weights {checkpoint.manifest.name} are a teacher's ({kind}, pooling {pooling}): only torch runs "
+            "them. Distil a student from them: brandpulse model train --help."
+        )
 
 
 def read_heads_manifest(folder: Path) -> HeadsManifest:

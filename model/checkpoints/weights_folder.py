@@ -25,6 +25,9 @@ from model.spec.weights import MULTI_HEAD, WHOLE_POST
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+TEACHER = "mpnet"
+"""The `model_type` of encoders that only torch runs."""
+
 TENSORS, CONFIG, TOKENIZER, MANIFEST = "model.safetensors", "config.json", "tokenizer.json", "model.json"
 
 
@@ -92,9 +95,9 @@ def reading(folder: Path) -> Iterator[None]:
 def check_encoder(
     config: Mapping[str, Any], tensors: Mapping[str, Floats], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Raises ValueError or KeyError unless *config* is a BERT encoder and *tensors* have *shapes* and finite values."""
-    if config["model_type"] != "bert" or config["hidden_act"] != "gelu":
-        raise ValueError("only BERT encoders with gelu are supported")
+    """Raises ValueError or KeyError unless *config* is a known encoder and *tensors* are finite and have *shapes*."""
+    if config["model_type"] not in ("bert", TEACHER) or config["hidden_act"] != "gelu":
+        raise ValueError("only BERT and MPNet encoders with gelu are supported")
     for name, shape in shapes.items():
         if tensors[name].shape != shape:
             raise ValueError(f"{name} has shape {tensors[name].shape}, expected {shape}")

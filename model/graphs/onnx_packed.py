@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from model.checkpoints.multi_head import HeadsCheckpoint
+from model.checkpoints.multi_head import HeadsCheckpoint, check_servable
 from model.checkpoints.tensor_files import WORD_TABLE
 from model.graphs.onnx_builder import RUNTIME_ONLY, OnnxBuilder
 from model.graphs.openvino_bert import MASKED, Ranges
@@ -20,6 +20,7 @@ def packed_onnx_model(
     """
     from onnx import TensorProto, helper
 
+    check_servable(checkpoint)
     config = checkpoint.config
     depth = config["num_hidden_layers"]
     last = depth if last is None else last

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from model.checkpoints.multi_head import HeadsCheckpoint
+from model.checkpoints.multi_head import HeadsCheckpoint, check_servable
 from model.checkpoints.tensor_files import WORD_TABLE
 from model.graphs.onnx_builder import OnnxBuilder
 from model.graphs.openvino_bert import MASKED
@@ -21,6 +21,7 @@ def padded_onnx_model(checkpoint: HeadsCheckpoint) -> Any:
     """
     from onnx import TensorProto, helper
 
+    check_servable(checkpoint)
     graph = _PaddedBuilder(checkpoint.tensors, epsilon=checkpoint.config["layer_norm_eps"])
     config = checkpoint.config
     bias = graph.bias("mask")

@@ -6,7 +6,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from model.checkpoints.multi_head import HeadsCheckpoint
+from model.checkpoints.multi_head import HeadsCheckpoint, check_servable
 from model.graphs.openvino_bert import MASKED, GraphWeights, Ranges, attention, axes, embeddings, feed_forward
 from model.spec.heads import POST_HEADS
 
@@ -29,6 +29,7 @@ def multi_head_graph(
     The last layer computes only the states that are read, which saves a sixth of the work at full depth and a third
     before the early heads. *observe* adds the input of each dense layer as an output, named after its first tensor.
     """
+    check_servable(checkpoint)
     config = checkpoint.config
     depth = config["num_hidden_layers"]
     last = depth if last is None else last

@@ -1,16 +1,22 @@
-"""The network in torch: a BERT encoder, its heads, and the same heads again on an early layer."""
+"""The network in torch: a BERT or MPNet encoder, its heads, and the same heads again on an early layer."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel
+from transformers import AutoConfig, BertConfig, BertModel, MPNetConfig, MPNetModel, PretrainedConfig, PreTrainedModel
 
 from model.spec.heads import HEADS
 
 EXIT_LAYER = 3
 """Number of layers before the early heads."""
+
+ENCODERS: dict[str, tuple[type[PretrainedConfig], type[PreTrainedModel]]] = {
+    "bert": (BertConfig, BertModel),
+    "mpnet": (MPNetConfig, MPNetModel),
+}
+"""`model_type` of a config -> its classes. MPNet is for teachers: only torch runs it."""
 
 
 class Heads(nn.Module):
@@ -27,12 +33,11 @@ class Heads(nn.Module):
                 nn.init.normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, states: Tensor, places: Tensor) -> dict[str, Tensor]:
-        """*states* (batch, length, width), *places* (mentions, 2): row and position of each marker.
+    def forward(self, states: Tensor, post: Tensor, places: Tensor) -> dict[str, Tensor]:
+        """*states* (batch, length, width), *post* (batch, width), *places* (mentions, 2): row and position of a marker.
 
         Returns (batch, labels) for each head that reads the post, (mentions, labels) for the one that reads mentions.
         """
-        post = states[:, 0]
         about = torch.cat([states[places[:, 0], places[:, 1]], post[places[:, 0]]], dim=1)  # (mentions, 2 x width)
         return {
             head.name: self.out[head.name](
@@ -48,27 +53,50 @@ class MultiHead(nn.Module):
     An encoder with at most `EXIT_LAYER` layers has no early heads.
     """
 
-    def __init__(self, encoder: BertModel) -> None:
+    def __init__(self, encoder: PreTrainedModel) -> None:
         super().__init__()
         self.bert = encoder
+        self.pooling = pooling_of(encoder.config.to_dict())
         self.heads = Heads(encoder.config.hidden_size)
         self.exit = Heads(encoder.config.hidden_size) if encoder.config.num_hidden_layers > EXIT_LAYER else None
 
     @classmethod
-    def from_base(cls, base: str) -> "MultiHead":
-        """With the encoder of the Hugging Face folder *base* and new heads."""
-        encoder = BertModel.from_pretrained(
-            base, add_pooling_layer=False, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
-        )
-        return cls(encoder)
+    def from_base(cls, base: str, *, pooling: str = "first") -> "MultiHead":
+        """With the encoder of the Hugging Face folder *base* and new heads. Raises ValueError for another encoder."""
+        config = AutoConfig.from_pretrained(base)
+        _, encoder = _classes(config.model_type)
+        if pooling != "first":
+            config.pooling = pooling
+        config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+        return cls(encoder.from_pretrained(base, config=config, add_pooling_layer=False))
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "MultiHead":
         """With random weights, to be replaced."""
-        return cls(BertModel(BertConfig(**config), add_pooling_layer=False))
+        of_config, encoder = _classes(config["model_type"])
+        return cls(encoder(of_config(**config), add_pooling_layer=False))
 
     def forward(self, ids: Tensor, mask: Tensor, places: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The logits of the full depth and of the exit layer (empty without early heads)."""
         found = self.bert(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        early = self.exit(found.hidden_states[EXIT_LAYER], places) if self.exit is not None else {}
-        return self.heads(found.last_hidden_state, places), early
+        early = self._answers(self.exit, found.hidden_states[EXIT_LAYER], mask, places) if self.exit is not None else {}
+        return self._answers(self.heads, found.last_hidden_state, mask, places), early
+
+    def _answers(self, heads: Heads, states: Tensor, mask: Tensor, places: Tensor) -> dict[str, Tensor]:
+        post = states[:, 0]
+        if self.pooling == "mean":
+            weights = mask.unsqueeze(-1).to(states.dtype)
+            post = (states * weights).sum(dim=1) / weights.sum(dim=1)
+        answers: dict[str, Tensor] = heads(states, post, places)
+        return answers
+
+
+def pooling_of(config: Mapping[str, Any]) -> str:
+    """The state that heads for whole posts read: of the `first` token (the default), or the `mean` of all tokens."""
+    return str(config.get("pooling", "first"))
+
+
+def _classes(model_type: str) -> tuple[type[PretrainedConfig], type[PreTrainedModel]]:
+    if model_type not in ENCODERS:
+        raise ValueError(f"config.json: model_type {model_type!r}, expected one of {', '.join(ENCODERS)}")
+    return ENCODERS[model_type]

@@ -60,6 +60,8 @@ def multi_head(checkpoint: HeadsCheckpoint) -> Any:
     from model.graphs.torch_multihead import MultiHead
 
     model = MultiHead.from_config(checkpoint.config)
+    if not checkpoint.manifest.exit_layer:
+        model.exit = None
     tensors = {name: torch.from_numpy(tensor) for name, tensor in checkpoint.tensors.items()}
     model.load_state_dict(tensors, assign=True)
     return model

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.checkpoints.multi_head import EARLY, HeadsManifest, load_heads, pack_heads, write_heads_manifest
+from model.checkpoints.weights_folder import TEACHER
 from model.checkpoints.whole_post import WholePostManifest, load_whole_post, pack_whole_post, write_manifest
 from model.cpu.activation_ranges import activation_ranges, multi_head_ranges
 from model.graphs.torch_multihead import EXIT_LAYER, MultiHead
@@ -82,6 +83,8 @@ def pack_run(
         exit_confidence=exit_confidence,
     )
     manifest = pack_heads(out, arrays, config=config, tokenizer=facts.tokenizer, manifest=manifest)
+    if config["model_type"] == TEACHER or model.pooling != "first":
+        return manifest.version  # int8 is for the engines that cannot run it
     return write_heads_manifest(out, replace(manifest, ranges=multi_head_ranges(load_heads(out), posts))).version
 
 

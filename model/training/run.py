@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from brandpulse.errors import ConfigError
 from model.training.fit.recipe import HeadsRecipe
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from model.training.data.batches import Encoded
     from model.training.data.corpus import CheckedTexts, EncodedSource
     from model.training.fit.initial_weights import InitialNetwork
+
+
+class NetworkSettings(TypedDict):
+    """The settings of a recipe that change the form of the network."""
+
+    seed: int
+    layers: Sequence[int] | None
+    pooling: str
+    early_heads: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ def train(
     # Spinning OpenMP threads compete with other processes for the cores: this setting raised 13 tweets/s to 33.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from model.training.fit import lora
-    from model.training.fit.initial_weights import packed_model, zero_untrained_heads
+    from model.training.fit.initial_weights import freeze_layers, packed_model, zero_untrained_heads
     from model.training.fit.loop import fit
     from model.training.fit.progress_log import log_progress
     from model.training.fit.run_state import claim_run, fingerprint, is_first_process, own_device, write_text
@@ -66,6 +75,8 @@ def train(
     model = prepared.start.model
     if prepared.start.manifest is None:
         zero_untrained_heads(model, recipe.weights)
+    if recipe.frozen_layers is not None:
+        freeze_layers(model, recipe.frozen_layers)
     if recipe.lora is not None:
         lora.add_adapters(model, recipe.lora)
         log_progress("lora", **lora.count_weights(model))
@@ -100,9 +111,18 @@ def prepare(
             f"judged_by.{unknown[0]}: unknown validation set; known sets are {', '.join(texts.validation)}"
         )
     words = (example.marked.text for _, examples, _ in texts.sources for example in examples)
-    begun = initial_network(base, words, seed=recipe.seed, layers=recipe.layers, dropout=recipe.dropout)
+    begun = initial_network(base, words, dropout=recipe.dropout, **network_settings(recipe))
     sources, validation = encode_texts(texts, tokenizer_of(begun.tokenizer), recipe.max_tokens)
     return Prepared(begun, texts, sources, validation)
+
+
+def network_settings(recipe: HeadsRecipe) -> "NetworkSettings":
+    return {
+        "seed": recipe.seed,
+        "layers": recipe.layers,
+        "pooling": recipe.pooling,
+        "early_heads": recipe.exit_weight > 0,
+    }
 
 
 def finish_run(
@@ -130,7 +150,7 @@ def finish_run(
     if figures:
         files = files[: figures.index(max(figures)) + 1]
     # A new network: the trained one may contain adapters, so that its tensor names differ from the snapshots'.
-    plain = initial_network(base, (), seed=recipe.seed, layers=recipe.layers)
+    plain = initial_network(base, (), **network_settings(recipe))
     facts = json.loads((run / "run.json").read_text(encoding="utf-8")) if (run / "run.json").exists() else {}
     return finish_snapshots(
         plain.model,

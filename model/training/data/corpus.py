@@ -74,7 +74,18 @@ def read_sources(data: Path, recipe: HeadsRecipe) -> list[SourceRows]:
         sources = [_read_source(data, source) for source in recipe.sources]
     except (OSError, ValueError) as error:
         raise ConfigError(f"--data {data}: {error}") from error
-    return sources + [_read_custom_file(data, source, recipe.seed) for source in recipe.own]
+    sources += [_read_custom_file(data, source, recipe.seed) for source in recipe.own]
+    if recipe.held_out and sources:
+        # Their rows belong to no training part, so the first source may carry them.
+        sources[0].validation.update(_read_held_out(data, recipe.held_out))
+    return sources
+
+
+def _read_held_out(data: Path, names: Sequence[str]) -> dict[str, list[Line]]:
+    try:
+        return {name: list(numbered_rows(data / f"{name}.val.jsonl.gz")) for name in names}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"held_out: {error}") from error
 
 
 def _read_source(data: Path, source: Source) -> SourceRows:

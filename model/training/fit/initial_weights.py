@@ -58,22 +58,32 @@ def packed_model(folder: Path) -> MultiHead:
     """The network in a weights folder, in float32. Raises ConfigError if it cannot be used."""
     checkpoint = load_heads(folder)
     model = MultiHead.from_config(checkpoint.config)
+    if not checkpoint.manifest.exit_layer:
+        model.exit = None
     model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in checkpoint.tensors.items()})
     return model
 
 
 def initial_network(
-    base: Path, texts: Iterable[str], *, seed: int, layers: Sequence[int] | None = None, dropout: float = 0.0
+    base: Path,
+    texts: Iterable[str],
+    *,
+    seed: int,
+    layers: Sequence[int] | None = None,
+    dropout: float = 0.0,
+    pooling: str = "first",
+    early_heads: bool = True,
 ) -> InitialNetwork:
-    """The network from *base*: a folder with a BERT encoder as transformers writes it, or packed weights.
+    """The network from *base*: a folder with an encoder (BERT, MPNet) as transformers writes it, or packed weights.
 
     Emoji of *texts* that the tokenizer lacks get tokens, initialized from the words of their names. *layers* are the
-    layers of the encoder to keep, *dropout* is the encoder's. Raises ConfigError if *base* cannot be used.
+    layers of the encoder to keep, *dropout* is the encoder's, *pooling* as in `HeadsRecipe`. Raises ConfigError if
+    *base* cannot be used.
     """
     torch.manual_seed(seed)
     manifest = load_heads(base).manifest if is_packed(base) else None
     try:
-        model = packed_model(base) if manifest else MultiHead.from_base(str(base))
+        model = packed_model(base) if manifest else MultiHead.from_base(str(base), pooling=pooling)
         description, new_words = extend_tokenizer(base / "tokenizer.json", texts)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"--base {base} is not an encoder that can be trained: {error}") from error
@@ -82,6 +92,8 @@ def initial_network(
     table.data.copy_(torch.from_numpy(begun))
     if layers is not None:
         _keep_layers(model, layers)
+    if not early_heads:
+        model.exit = None
     for module in model.bert.modules():
         if isinstance(module, nn.Dropout):
             module.p = dropout
@@ -93,6 +105,15 @@ def tokenizer_of(description: str) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def freeze_layers(model: MultiHead, layers: int) -> None:
+    """The embeddings and the lowest *layers* of the encoder get no gradient. Raises ConfigError if there are fewer."""
+    every = model.bert.encoder.layer
+    if layers > len(every):
+        raise ConfigError(f"frozen_layers: {layers}, but the encoder has {len(every)} layers")
+    for module in (model.bert.embeddings, *every[:layers]):
+        module.requires_grad_(False)
 
 
 def zero_untrained_heads(model: MultiHead, trained: Iterable[str]) -> None:

@@ -134,15 +134,21 @@ def _optimisers(model: nn.Module, schedule: Schedule, *, sparse: bool) -> list[t
     rest = [
         parameter for parameter in model.parameters() if parameter.requires_grad and id(parameter) not in sparse_ids
     ]
+    heads = {id(parameter) for name, parameter in model.named_parameters() if name.startswith(HEADS)}
     groups = [
-        {"params": [parameter for parameter in rest if parameter.ndim > 1], "weight_decay": schedule.weight_decay},
-        {"params": [parameter for parameter in rest if parameter.ndim <= 1], "weight_decay": 0.0},
+        {"params": chosen, "weight_decay": schedule.weight_decay if matrices else 0.0, "multiple": multiple}
+        for in_heads, multiple in ((False, 1.0), (True, schedule.heads_rate))
+        for matrices in (True, False)
+        if (chosen := [each for each in rest if (id(each) in heads) == in_heads and (each.ndim > 1) == matrices])
     ]
     found: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)]
     if tables:
         found.append(torch.optim.SparseAdam([table.weight for table in tables], lr=schedule.learning_rate))
     return found
 
+
+HEADS = ("heads.", "exit.")
+"""Prefixes of the names of the heads' weights."""
 
 MIN_WORD_TABLE_ROWS = 5_000
 """An embedding with more rows is the word table."""
@@ -156,7 +162,8 @@ def _is_tied(model: nn.Module, table: nn.Embedding) -> bool:
 def _set_rate(optimisers: Sequence[torch.optim.Optimizer], schedule: Schedule, step: int, steps: int) -> None:
     for optimiser in optimisers:
         for group in optimiser.param_groups:
-            group["lr"] = schedule.learning_rate * learning_rate_share(step, steps, schedule.warm_up)
+            share = learning_rate_share(step, steps, schedule.warm_up)
+            group["lr"] = schedule.learning_rate * group.get("multiple", 1.0) * share
 
 
 def _clip(parameters: Sequence[nn.Parameter], norm: float) -> None:

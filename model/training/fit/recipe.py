@@ -60,6 +60,8 @@ class Schedule(Settings):
     epochs: PositiveInt = Field(examples=[2])
     batch_size: PositiveInt = Field(examples=[64])
     learning_rate: Rate = Field(examples=["2.0e-4"])
+    heads_rate: float = Field(default=1.0, gt=0)
+    """Learning rate of the heads, as a multiple of `learning_rate`."""
     warm_up: Share = Field(examples=[0.06])
     """Share of all steps in which the learning rate rises; then it falls linearly to 0."""
     weight_decay: Share = 0.01
@@ -105,7 +107,7 @@ class HeadsRecipe(Schedule):
     weights: dict[str, float] = Field(min_length=1, examples=[{"sentiment": 1.0}])
     """Weight of each head's loss; other heads are not trained."""
     exit_weight: float = Field(default=0.5, ge=0)
-    """Weight of the early heads' loss; they learn the answers of the full depth."""
+    """Weight of the early heads' loss; they learn the answers of the full depth. 0: no early heads."""
     exit_loss: Share = 0.002
     """Maximum loss of macro recall through early answers."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
@@ -117,6 +119,13 @@ class HeadsRecipe(Schedule):
     """Validation set -> metric; the weights with the highest mean are chosen."""
     layers: tuple[int, ...] | None = None
     """Layers of the encoder to keep, from 0. Default: all."""
+    frozen_layers: int | None = Field(default=None, ge=0)
+    """The word table and this number of lowest layers are not trained: a large encoder trains a sixth faster with 3 of
+    12 layers frozen. Default: everything is trained."""
+    pooling: Literal["first", "mean"] = "first"
+    """What heads for whole posts read: the state of the first token, or the mean of all (torch only, for teachers)."""
+    held_out: tuple[str, ...] = Field(default=(), examples=[["target_topics_choose"]])
+    """Validation sets `{name}.val.jsonl.gz` without a training part, for example of unseen topics."""
     lora: Lora | None = None
     teacher: Teacher | None = None
     languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2}$")], ...] = Field(default=(), examples=[["en"]])
