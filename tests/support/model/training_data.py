@@ -91,3 +91,18 @@ def a_tiny_encoder(folder: Path, *, layers: int = 4, seed: int = 13, tokenizer: 
 
 def accuracy(said: Sequence[str], gold: Sequence[str]) -> float:
     return float(np.mean([one == other for one, other in zip(said, gold, strict=True)]))
+
+
+def a_tiny_mpnet(folder: Path, *, layers: int = 4, seed: int = 13) -> Path:
+    """A narrow MPNet with random weights and the shipped tokenizer."""
+    import torch
+    from transformers import MPNetConfig, MPNetModel
+
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    config = MPNetConfig(
+        vocab_size=30522, hidden_size=32, num_hidden_layers=layers, num_attention_heads=2, intermediate_size=64
+    )
+    MPNetModel(config, add_pooling_layer=False).save_pretrained(folder)
+    (folder / "tokenizer.json").write_bytes((WHOLE_POST_WEIGHTS / "tokenizer.json").read_bytes())
+    return folder
