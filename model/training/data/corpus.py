@@ -19,6 +19,9 @@ from model.training.fit.recipe import CustomFile, HeadsRecipe, Source
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+SHIPPED = Path(__file__).parents[2] / "training_posts"
+"""Folder of the data sets that are part of the package, as plain JSON lines."""
+
 Line = tuple[int, dict[str, Any]]
 """Line number in its file, row."""
 
@@ -69,7 +72,10 @@ class CheckedTexts:
 
 
 def read_sources(data: Path, recipe: HeadsRecipe) -> list[SourceRows]:
-    """The sources of *recipe* in the folder *data*. Raises ConfigError that names a missing or invalid file."""
+    """The sources of *recipe*: from the folder *data*, else the shipped data set of that name.
+
+    Raises ConfigError that names a missing or invalid file.
+    """
     try:
         sources = [_read_source(data, source) for source in recipe.sources]
     except (OSError, ValueError) as error:
@@ -89,9 +95,20 @@ def _read_held_out(data: Path, names: Sequence[str]) -> dict[str, list[Line]]:
 
 
 def _read_source(data: Path, source: Source) -> SourceRows:
-    train = [line for name in source.names for line in numbered_rows(data / f"{name}.train.jsonl.gz")]
-    validation = {name: list(numbered_rows(data / f"{name}.val.jsonl.gz")) for name in source.names}
+    files = {name: _set_files(data, name) for name in source.names}
+    train = [line for path, _ in files.values() for line in numbered_rows(path)]
+    validation = {name: list(numbered_rows(path)) for name, (_, path) in files.items()}
     return SourceRows("+".join(source.names), source, train, validation)
+
+
+def _set_files(data: Path, name: str) -> tuple[Path, Path]:
+    """The training and the validation file of a data set: both in *data*, or both shipped.
+
+    A set of which *data* holds only one file is not completed with a shipped one: the two would not fit together.
+    """
+    own = (data / f"{name}.train.jsonl.gz", data / f"{name}.val.jsonl.gz")
+    shipped = (SHIPPED / f"{name}.train.jsonl", SHIPPED / f"{name}.val.jsonl")
+    return own if any(path.exists() for path in own) or not shipped[0].exists() else shipped
 
 
 def _read_custom_file(data: Path, source: CustomFile, seed: int) -> SourceRows:
@@ -119,7 +136,8 @@ def check_sources(
             keys = [(line, leak_key(row["text"])) for line, row in validation[name]]
             for path, forbidden in test_keys.items():
                 _reject_overlap(name, path, [line for line, key in keys if key in forbidden])
-            held_out.update(key for _, key in keys)
+            # Posts of emoji alone have an empty key: one of them must not remove all others from training.
+            held_out.update(key for _, key in keys if key)
     checked, sources = CheckCounts(), []
     in_sources: dict[str, set[str]] = {}
     for part in parts:

@@ -76,6 +76,36 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_sources(tmp_path, a_recipe())
 
 
+def own_set(folder: Path, name: str, *, parts: tuple[str, ...]) -> None:
+    for part in parts:
+        write_rows(folder / f"{name}.{part}.jsonl.gz", [post(f"my own {name}, {part}")])
+
+
+def test_a_set_missing_in_the_data_folder_is_read_from_the_package(tmp_path: Path) -> None:
+    (source,) = read_sources(tmp_path, a_recipe(sources=(Source(names=("kinds",)),)))
+    assert len(source.train) > 1000
+    assert 50 < len(source.validation["kinds"]) < len(source.train) / 4
+
+
+def test_a_set_in_the_data_folder_hides_the_shipped_one(tmp_path: Path) -> None:
+    own_set(tmp_path, "kinds", parts=("train", "val"))
+    (source,) = read_sources(tmp_path, a_recipe(sources=(Source(names=("kinds",)),)))
+    assert [row["text"] for _, row in source.train] == ["my own kinds, train"]
+    assert [row["text"] for _, row in source.validation["kinds"]] == ["my own kinds, val"]
+
+
+@pytest.mark.parametrize(("own", "missing"), [("train", "val"), ("val", "train")])
+def test_half_a_set_in_the_data_folder_is_a_config_error(tmp_path: Path, own: str, missing: str) -> None:
+    own_set(tmp_path, "kinds", parts=(own,))
+    with pytest.raises(ConfigError, match=rf"kinds\.{missing}\.jsonl\.gz"):
+        read_sources(tmp_path, a_recipe(sources=(Source(names=("kinds",)),)))
+
+
+def test_an_emoji_in_validation_keeps_other_emoji_in_training(tmp_path: Path) -> None:
+    texts = checked(tmp_path, [post("😍"), post("@someone 🔥")], [post("👎", "neg")])
+    assert kept_texts(texts) == ["😍", "@user 🔥"]
+
+
 CSV = 'Body,Verdict,About\n"Great, really",5,Acme\nso so,3,Acme\nbad,1,Bolt\n'
 MAPPED = {"Verdict": {"5": "positive", "3": "neutral", "1": "negative"}}
 
