@@ -63,23 +63,35 @@ class GoldRows:
     values: npt.NDArray[np.int64]
     """(n,) columns of `labels`; for kind `many` (n, labels) of 0 and 1."""
     left_out: int
-    """Number of rows with a label that was not requested."""
+    """Number of rows without a label, or with one that was not requested."""
+    by: str = ""
+    """The field that divides the rows into subsets; empty if none does."""
+    subsets: tuple[str, ...] = ()
+    """For each row its value of `by`."""
 
 
-def read_gold(path: Path, task: Task, labels: Sequence[str] | None = None) -> GoldRows:
+def read_gold(path: Path, task: Task, labels: Sequence[str] | None = None, by: str = "") -> GoldRows:
     """The rows of a `.jsonl` or `.jsonl.gz` file.
 
-    *labels* restricts the evaluated labels, in long or short form (`neg`): rows with another gold label are left out.
-    Raises ValueError that names the file and, if a row is wrong, line, field and value.
+    *labels* restricts the evaluated labels, in long or short form (`neg`): rows with another gold label are left out,
+    as are rows whose label is null. *by* names a field that divides the rows into subsets. Raises ValueError that
+    names the file and, if a row is wrong, line, field and value.
     """
     texts: list[str] = []
     targets: list[str] = []
     lines: list[int] = []
     found: list[frozenset[str]] = []
+    subsets: list[str] = []
+    unlabelled = 0
     field: GoldField | None = None
     for number, row in numbered_rows(path):
+        if _is_unlabelled(task, row):
+            unlabelled += 1
+            continue
         field = field or _field_of(task, row)
         try:
+            if by:
+                subsets.append(_subset(by, row))
             found.append(_labels(field, row))
             targets.append(_target(row) if task == "target_sentiment" else "")
         except ValueError as error:
@@ -102,13 +114,28 @@ def read_gold(path: Path, task: Task, labels: Sequence[str] | None = None) -> Go
         targets=tuple(targets[at] for at in chosen),
         lines=tuple(lines[at] for at in chosen),
         values=_values(field.kind, [found[at] for at in chosen], evaluated),
-        left_out=len(found) - len(chosen),
+        left_out=unlabelled + len(found) - len(chosen),
+        by=by,
+        subsets=tuple(subsets[at] for at in chosen) if by else (),
     )
 
 
 def _field_of(task: Task, row: dict[str, Any]) -> GoldField:
     """The first field of the task in *row*; if there is none, the task's first field, which the error then names."""
     return next((field for field in TASKS[task] if row.get(field.name) is not None), TASKS[task][0])
+
+
+def _is_unlabelled(task: Task, row: dict[str, Any]) -> bool:
+    """Whether *row* has fields of the task and all of them are null."""
+    values = [row[field.name] for field in TASKS[task] if field.name in row]
+    return bool(values) and all(value is None for value in values)
+
+
+def _subset(by: str, row: dict[str, Any]) -> str:
+    value = row.get(by)
+    if not isinstance(value, str | int) or value == "":
+        raise ValueError(f"{by}: expected a word or a number, got {value!r}; the row's fields are {', '.join(row)}")
+    return str(value)
 
 
 def _labels(field: GoldField, row: dict[str, Any]) -> frozenset[str]:

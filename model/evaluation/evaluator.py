@@ -26,6 +26,7 @@ from model.evaluation.bootstrap_metrics import (
 from model.evaluation.data_slices import slice_rows
 from model.evaluation.metrics import Matrix, confusion, f1_scores, precisions, recalls
 from model.evaluation.model_answers import Answers, HeadSettings, answers_of, before_temperature, head_probabilities
+from model.evaluation.subset_metrics import subset_report
 from model.evaluation.target_swaps import CheckResult, swap_checks
 from model.inference.scorer import Scorer
 from model.inputs.target_marking import mark
@@ -56,7 +57,8 @@ def evaluate(
 
     The report has flat metrics from 0 to 1 (`net_bias` from -2 to 2; null if no row applies) and, nested, `per_class`,
     `confusion` (gold by row; per label if rows have many), `ci` (bootstrap 95 % intervals over texts, not over training
-    seeds), `slices` and `net_windows`. Raises ConfigError if the engine lacks the task's head.
+    seeds), `slices` and `net_windows`; `by` if *gold* has subsets. Raises ConfigError if the engine lacks the
+    task's head.
     """
     probabilities = head_probabilities(scorer, gold, keep_words=keep_words)
     answers = answers_of(probabilities, gold, said)
@@ -79,6 +81,8 @@ def evaluate(
         more["net_windows"] = net_windows(answers)
     report |= flat | more | {"per_class": _per_class(answers), "confusion": _confusion(answers), "ci": bounds}
     report |= {"slices": _slices(parts, answers, groups, seed=seed), "engine": scorer.name, "version": scorer.version}
+    if gold.subsets:
+        report["by"] = subset_report(answers, gold.subsets, groups, field=gold.by, seed=seed)
     return Evaluation(gold, answers, before, _rounded(report))
 
 

@@ -21,6 +21,7 @@ from model.evaluation.predictions_file import (
     predictions_path,
     save_predictions,
 )
+from model.evaluation.subset_metrics import subset_differences
 from model.inputs.target_marking import find_target
 from model.loader import load_scorer
 from model.report.page import page
@@ -49,14 +50,16 @@ def evaluate_file(
     task: Task,
     labels: Sequence[str] | None = None,
     target_words: TargetWords = "auto",
+    by: str = "",
     against: Path | None = None,
 ) -> tuple[Evaluation, Predictions]:
     """Evaluates *model* on the rows of *data*, and compares it with the answers of *against*, a report or weights.
 
-    Raises ConfigError that names file, line, field and value of unreadable data.
+    *by* names a field of the rows: each of its values is reported apart. Raises ConfigError that names file, line,
+    field and value of unreadable data.
     """
     try:
-        gold = read_gold(data, task, labels)
+        gold = read_gold(data, task, labels, by)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     keep_words = keeps_words(gold) if target_words == "auto" else target_words == "keep"
@@ -66,6 +69,8 @@ def evaluate_file(
     try:
         other = _other_predictions(against, model, gold, keep_words=keep_words)
         found = compare(answers, other, net=gold.head == "sentiment")
+        if by:
+            found["by"] = subset_differences(answers.answers, other.answers, gold.subsets, answers.groups)
     except ValueError as error:
         raise ConfigError(f"--against {against}: {error}") from error
     return replace(evaluation, report=evaluation.report | {"against": found}), answers

@@ -80,6 +80,9 @@ def evaluate(
     labels: Annotated[
         str | None, typer.Option(help="Labels to evaluate, as a,b,c. Default: all labels in the file.")
     ] = None,
+    by: Annotated[
+        str, typer.Option(help="Field of the rows, such as `kind`: print a table with a row per value. Default: none.")
+    ] = "",
     against: Annotated[
         Path | None,
         typer.Option(exists=True, help="Model to compare with: its report on the same rows, or its weights."),
@@ -102,11 +105,17 @@ def evaluate(
     model = EvaluatedModel(weights=weights, engine=engine, precision=precision, exit_policy=tiers, threads=threads)
     chosen = None if labels is None else [label.strip() for label in labels.split(",")]
     evaluation, answers = evaluate_file(
-        model, data, task=task, labels=chosen, target_words=target_words, against=against
+        model, data, task=task, labels=chosen, target_words=target_words, by=by, against=against
     )
     if json_out is not None and write_files(evaluation, answers, json_out, texts=not no_texts) is None:
         typer.echo("The page with charts was not written. To write it: pip install 'brandpulse[evaluate]'.", err=True)
     typer.echo(summary(evaluation.report))
+    if by:
+        from rich.console import Console
+
+        from model.evaluation.subset_metrics import subset_table
+
+        Console().print(subset_table(evaluation.report["by"], evaluation.report.get("against", {}).get("by")))
 
 
 @app.command()
