@@ -16,6 +16,8 @@ RESAMPLES = 1_000
 ECE_BINS = 15
 WINDOW = 200
 """Posts per window in which predicted and gold net sentiment are compared."""
+IRRELEVANT_PRECISION = 0.8
+"""The precision at which recall of the label `irrelevant` is measured."""
 
 MetricValues = dict[str, Matrix]
 """Name -> (resamples,) values."""
@@ -31,13 +33,18 @@ _RESAMPLES_AT_ONCE = 64
 
 
 def metrics_of(answers: Answers, *, net: bool) -> MetricFunction:
-    """The metrics of *answers*; with *net* including the error of net sentiment in windows."""
+    """The metrics of *answers*; with *net* including the error of net sentiment in windows.
+
+    If `irrelevant` is a label, also its recall at a precision of 0.8 (of the ranking, whatever the threshold), and the
+    share of irrelevant rows that are predicted as negative: these count as complaints and can page.
+    """
     if answers.kind == "many":
         return _of_sets(answers)
     features = _one_hot(answers.gold * len(answers.labels) + answers.predicted, len(answers.labels) ** 2)
     gaps = calibration_gaps(answers.probabilities.max(axis=1), answers.probabilities.argmax(axis=1) == answers.gold)
     errors = net_errors(answers) if net else None
     precision = average_precision(answers.probabilities[:, -1], answers.gold)
+    of_irrelevant = _of_irrelevant(answers) if {"irrelevant", "negative"} <= set(answers.labels) else None
 
     def measure(weights: Matrix) -> MetricValues:
         total = weights.sum(axis=1)
@@ -50,7 +57,7 @@ def metrics_of(answers: Answers, *, net: bool) -> MetricFunction:
             del found["f1"]
         if errors is not None:
             found["net_bias"], found[f"net_rmse_{WINDOW}"] = net_error(errors, weights, window=WINDOW)
-        return found
+        return found if of_irrelevant is None else found | of_irrelevant(weights)
 
     return measure
 
@@ -142,6 +149,40 @@ def average_precision(scores: Matrix, gold: npt.NDArray[np.int64]) -> Callable[[
             return np.zeros(len(weights))
         area = (positive * hits[last] / np.maximum(said, 1.0)).sum(axis=0, dtype=float)
         return np.asarray(area / np.maximum(hits[-1], 1.0))
+
+    return measure
+
+
+def recall_at_precision(scores: Matrix, gold: npt.NDArray[np.bool_], *, precision: float) -> Callable[[Matrix], Matrix]:
+    """The highest recall of any threshold whose precision is at least *precision*, as a function of weights.
+
+    *scores* and *gold* have shape (n,). Answers with equal scores are on the same side of every threshold. 0 if no
+    threshold is precise enough.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked, hit = scores[order], gold[order].astype(float)
+    steps = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # the last answer of each step
+
+    def measure(weights: Matrix) -> Matrix:
+        drawn = weights[:, order]
+        said, hits = np.cumsum(drawn, axis=1)[:, steps], np.cumsum(drawn * hit, axis=1)[:, steps]
+        precise = (said > 0) & (hits >= precision * said - 1e-9)
+        return np.asarray(np.where(precise, _ratio(hits, hits[:, -1:]), 0.0).max(axis=1))
+
+    return measure
+
+
+def _of_irrelevant(answers: Answers) -> MetricFunction:
+    column = answers.labels.index("irrelevant")
+    gold = answers.gold == column
+    recall = recall_at_precision(answers.probabilities[:, column], gold, precision=IRRELEVANT_PRECISION)
+    negative = (gold & (answers.predicted == answers.labels.index("negative"))).astype(float)
+
+    def measure(weights: Matrix) -> MetricValues:
+        return {
+            "irrelevant_recall_at_precision_80": recall(weights),
+            "irrelevant_called_negative": _ratio(weights @ negative, weights @ gold.astype(float)),
+        }
 
     return measure
 

@@ -146,6 +146,7 @@ _MAIN_METRIC: dict[Task, str] = {
 _SUMMARY_METRICS = (
     *("accuracy", "macro_recall", "macro_f1", "micro_f1", "f1", "average_precision", "macro_average_precision", "ece"),
     *("net_bias", "net_rmse_200", "swap_rate", "irrelevant_rate", "second_target_accuracy"),
+    *("irrelevant_recall_at_precision_80", "irrelevant_called_negative"),
 )
 
 

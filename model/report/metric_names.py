@@ -16,6 +16,14 @@ METRICS = {
     "ece_before_temperature": ("calibration error before", "Calibration error without the weights' temperature."),
     "net_bias": ("net bias", "Predicted minus gold net sentiment; does not shrink in larger windows."),
     "net_rmse_200": ("net error, 200 posts", "Root mean square error of net sentiment in windows of 200 posts."),
+    "irrelevant_recall_at_precision_80": (
+        "irrelevant found at precision 0.8",
+        "Share of irrelevant rows found by the threshold on P(irrelevant) at which 80 % of the found ones are correct.",
+    ),
+    "irrelevant_called_negative": (
+        "irrelevant called negative",
+        "Share of irrelevant rows predicted as negative. Each counts as a complaint about the brand and can page.",
+    ),
 }
 
 SWAP_CHECKS = {

@@ -10,11 +10,12 @@ from model.evaluation.bootstrap_metrics import (
     net_error,
     net_errors,
     point_estimates,
+    recall_at_precision,
     share_metric,
 )
 from model.evaluation.metrics import calibration_error, confusion, recalls
 from model.evaluation.model_answers import Answers
-from model.spec.heads import SENTIMENT
+from model.spec.heads import SENTIMENT, TARGET
 
 N = 400
 ROWS = np.arange(N)
@@ -161,3 +162,43 @@ def test_a_paired_difference_is_narrower_than_two_intervals() -> None:
 def test_a_share_is_the_mean() -> None:
     holds = np.array([True, True, False, True])
     assert point_estimates(share_metric(holds, "swap_rate"), 4) == {"swap_rate": 0.75}
+
+
+def test_recall_at_a_precision_equals_scikit_learn() -> None:
+    some = answers()
+    scores, gold = np.round(some.probabilities[:, 0], 2), some.gold == 0
+    precisions, recalls_, _ = sk.precision_recall_curve(gold, scores)
+
+    for least in (0.5, 0.8, 0.9):
+        found = recall_at_precision(scores, gold, precision=least)(np.ones((1, N)))
+        assert found == pytest.approx([recalls_[precisions >= least].max()])
+
+
+def test_a_ranking_below_the_precision_has_no_recall() -> None:
+    found = recall_at_precision(np.array([0.9, 0.5, 0.4]), np.array([False, True, False]), precision=0.8)
+
+    assert found(np.ones((1, 3))) == [0.0]
+
+
+def test_equal_scores_are_on_one_side_of_each_threshold() -> None:
+    found = recall_at_precision(np.array([0.9, 0.9, 0.1, 0.1]), np.array([True, True, True, False]), precision=0.8)
+
+    assert found(np.array([[1.0, 1.0, 1.0, 1.0]])) == pytest.approx([2 / 3])
+
+
+def test_weights_count_rows_as_often_for_recall_at_a_precision() -> None:
+    scores, gold = np.array([0.9, 0.5, 0.2]), np.array([True, False, True])
+    found = recall_at_precision(scores, gold, precision=0.8)
+
+    assert found(np.array([[1.0, 1.0, 3.0], [1.0, 1.0, 4.0]])) == pytest.approx([1.0, 1.0])
+    assert found(np.array([[4.0, 1.0, 1.0], [1.0, 2.0, 1.0]])) == pytest.approx([1.0, 0.5])
+
+
+def test_irrelevant_rows_called_negative_are_a_share_of_the_irrelevant() -> None:
+    gold, said = np.array([3, 3, 3, 3, 0, 0]), np.array([0, 3, 2, 3, 0, 0])
+    probabilities = np.eye(4)[said]
+
+    found = point_estimates(metrics_of(Answers("one", TARGET, gold, probabilities, said), net=False), 6)
+
+    assert found["irrelevant_called_negative"] == 0.25
+    assert found["irrelevant_recall_at_precision_80"] == 0.5
