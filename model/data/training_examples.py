@@ -46,8 +46,11 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [row for _, row in numbered_rows(path)]
 
 
-def numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) of each non-blank line. Raises ValueError that names file and line."""
+def numbered_rows(path: Path, *, text: bool = True) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) of each non-blank line. With *text*, each object must have one.
+
+    Raises ValueError that names file and line.
+    """
     for number, line in _numbered_lines(path):
         if not line.strip():
             continue
@@ -55,9 +58,9 @@ def numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}, line {number}: not JSON: {error}") from error
-        if not (isinstance(row, dict) and isinstance(row.get("text"), str)):
-            raise ValueError(  # noqa: TRY004 - the file's fault, not the caller's
-                f"{path}, line {number}: expected an object with a text, got {line.strip()[:80]!r}"
+        if not isinstance(row, dict) or (text and not isinstance(row.get("text"), str)):
+            raise ValueError(
+                f"{path}, line {number}: expected an object{' with a text' * text}, got {line.strip()[:80]!r}"
             )
         yield number, row
 

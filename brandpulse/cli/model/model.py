@@ -119,6 +119,36 @@ def evaluate(
 
 
 @app.command()
+def agreement(
+    first: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="Rows of one person, with `id`, `text` and the label.")
+    ],
+    second: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="The same rows, labelled by another person.")
+    ],
+    *,
+    field: Annotated[str, typer.Option(help="Field of the label.")] = "target_sentiment",
+    second_field: Annotated[
+        str | None, typer.Option(help="Field of the label in the second file. Default: that of --field.")
+    ] = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write the report and the differing rows to this file. Default: none.")
+    ] = None,
+) -> None:
+    """Measure how far two people agree on the labels of a file: share of equal labels and Cohen's kappa, by kind."""
+    from brandpulse.runtime.console import Console
+    from model.evaluation.evaluator import write_report
+    from model.evaluation.label_agreement import agreement_report, agreement_table, read_label_pairs
+
+    if json_out is not None and not json_out.parent.is_dir():
+        raise typer.BadParameter(f"expected a file in an existing folder, got {json_out}", param_hint="--json")
+    report = agreement_report(read_label_pairs(first, second, field, second_field))
+    if json_out is not None:
+        write_report(report, json_out)
+    Console().print(agreement_table(report))
+
+
+@app.command()
 def bias(
     *, engine: EngineOption = "auto", weights: WeightsOption = WEIGHTS, precision: PrecisionOption = "auto"
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from model.data.labelled_posts import leak_key
 from model.data.training_examples import read_rows
+from model.evaluation.label_agreement import agreement_report, read_label_pairs
 from tests.support.model.gold_sets import GOLD, TRAINING_POSTS, copied_texts, shared_shingles
 
 ROWS = read_rows(GOLD / "targets.jsonl")
@@ -80,3 +81,13 @@ def test_no_two_posts_share_five_words_in_a_row() -> None:
 @pytest.mark.parametrize("path", [GOLD / "kinds.jsonl", *TRAINING_POSTS], ids=lambda path: path.name)
 def test_no_other_post_resembles_a_post_of_the_set(path: Path) -> None:
     assert not copied_texts(ROWS, read_rows(path)), "write the other post in other words"
+
+
+def test_two_people_agree_and_the_label_is_one_of_theirs() -> None:
+    for row in ROWS:
+        assert row["target_sentiment"] in {row["first_label"], row["second_label"]}, row
+    path = GOLD / "targets.jsonl"
+    report = agreement_report(read_label_pairs(path, path, "first_label", "second_label"))
+
+    assert report["kappa"] >= 0.8
+    assert set(report["kinds"]) == set(POSTS)
