@@ -28,7 +28,7 @@ from model.checkpoints.weights_folder import (
     write_manifest_file,
     write_network,
 )
-from model.spec.heads import BY_NAME, HEADS
+from model.spec.heads import BY_NAME, HEADS, SENTIMENT, TARGET
 from model.spec.weights import MULTI_HEAD
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 EARLY = "exit."
 """Prefix of a head's name: the same head on the exit layer."""
+
+TARGET_FROM_SENTIMENT = "target_from_sentiment.weight"
+"""Optional tensor of each side (`heads.`, `exit.`), shape (4, 3): the logits of the post's sentiment times its transpose
+are added to the logits of each mention's target. Without it the head `target` reads only its own states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +93,11 @@ class HeadsCheckpoint:
     marker: int
     """The token of `MARKER`."""
 
+    @property
+    def from_sentiment(self) -> bool:
+        """Whether the weights contain `TARGET_FROM_SENTIMENT`."""
+        return f"heads.{TARGET_FROM_SENTIMENT}" in self.tensors
+
 
 def pack_heads(
     folder: Path, tensors: Mapping[str, Floats], *, config: Mapping[str, Any], tokenizer: Path, manifest: HeadsManifest
@@ -113,7 +122,7 @@ def load_heads(folder: Path) -> HeadsCheckpoint:
         tokenizer, marker = _tokenizer(folder / TOKENIZER)
         version = version_of(folder, manifest)
         _check_layers(manifest, config)
-        check_encoder(config, tensors, _shapes(manifest, config))
+        check_encoder(config, tensors, _shapes(manifest, config, tensors))
     if version != manifest.version:
         raise unusable(folder, f"its files are version {version}, but model.json was written for {manifest.version}")
     return HeadsCheckpoint(manifest, config, tensors, tokenizer, marker)
@@ -186,11 +195,16 @@ def _check_layers(manifest: HeadsManifest, config: Mapping[str, Any]) -> None:
         raise ValueError(f"max_tokens {manifest.max_tokens} of {config['max_position_embeddings']} positions")
 
 
-def _shapes(manifest: HeadsManifest, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The shapes of the word table and of all heads."""
+def _shapes(
+    manifest: HeadsManifest, config: Mapping[str, Any], tensors: Mapping[str, Floats]
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of the word table and of all heads. Both sides have `TARGET_FROM_SENTIMENT`, or none."""
     width = config["hidden_size"]
     shapes: dict[str, tuple[int, ...]] = {WORD_TABLE: (config["vocab_size"], width)}
-    for side in ("heads", "exit") if manifest.exit_layer else ("heads",):
+    sides = ("heads", "exit") if manifest.exit_layer else ("heads",)
+    if any(f"{side}.{TARGET_FROM_SENTIMENT}" in tensors for side in sides):
+        shapes |= {f"{side}.{TARGET_FROM_SENTIMENT}": (len(TARGET), len(SENTIMENT)) for side in sides}
+    for side in sides:
         for head in HEADS:
             shapes[f"{side}.dense.{head.name}.weight"] = (width, 2 * width if head.reads == "mention" else width)
             shapes[f"{side}.out.{head.name}.weight"] = (len(head.labels), width)

@@ -127,7 +127,7 @@ def safetensors_file(checkpoint: HeadsCheckpoint, out: Path, precision: ExportPr
     config = dict(checkpoint.config) | names | {"architectures": ["BertForSequenceClassification"]}
     (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
-    model = MultiHead.from_config(checkpoint.config)
+    model = MultiHead.from_config(checkpoint.config, from_sentiment=checkpoint.from_sentiment)
     read = {
         name: torch.from_numpy(tensor.astype(np.float32))
         for name, tensor in load_file(out / "model.safetensors").items()

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from model.checkpoints.multi_head import HeadsCheckpoint, check_servable
+from model.checkpoints.multi_head import TARGET_FROM_SENTIMENT, HeadsCheckpoint, check_servable
 from model.checkpoints.tensor_files import WORD_TABLE
 from model.graphs.onnx_builder import RUNTIME_ONLY, OnnxBuilder
 from model.graphs.openvino_bert import MASKED, Ranges
-from model.spec.heads import POST_HEADS
+from model.spec.heads import POST_HEADS, TARGET
 
 
 def packed_onnx_model(
@@ -105,4 +105,16 @@ class _PackedBuilder(OnnxBuilder):
         self.op("Concat", *logits, axis=1, output="post")
         own, post = self.split(self.op("Gather", flat, "marks", axis=0), 2, axis=0)
         about = self.op("Squeeze", self.op("Concat", own, post, axis=2), self.ints("zeroth", [0]))
-        self.dense(self.op("Tanh", self.dense(about, f"{side}.dense.target")), f"{side}.out.target", output="mention")
+        inner = self.op("Tanh", self.dense(about, f"{side}.dense.target"))
+        if (name := f"{side}.{TARGET_FROM_SENTIMENT}") not in self.tensors:
+            self.dense(inner, f"{side}.out.target", output="mention")
+            return
+        added = self.op("MatMul", logits[0], self.constant(name, self.tensors[name].T))  # (posts, 4)
+        # A mark refers to its post by the place of the post's [CLS] among the states, as `firsts` does.
+        reads = self.op("Gather", self.op("Shape", flat), self.ints("zeroth", [0]), axis=0)
+        empty = self.op("ConstantOfShape", self.op("Concat", reads, self.ints("labels", [len(TARGET)]), axis=0))
+        places = self.op("Unsqueeze", self.op("Cast", "firsts", to=7), self.ints("first", [1]))
+        by_place = self.op("ScatterND", empty, places, added)  # (states that are read, 4)
+        owners = self.op("Gather", "marks", self.ints("owner", 1), axis=0)
+        own_logits = self.dense(inner, f"{side}.out.target")
+        self.op("Add", own_logits, self.op("Gather", by_place, owners, axis=0), output="mention")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from model.checkpoints.multi_head import HeadsCheckpoint, check_servable
+from model.checkpoints.multi_head import TARGET_FROM_SENTIMENT, HeadsCheckpoint, check_servable
 from model.checkpoints.tensor_files import WORD_TABLE
 from model.graphs.onnx_builder import OnnxBuilder
 from model.graphs.openvino_bert import MASKED
@@ -86,4 +86,9 @@ class _PaddedBuilder(OnnxBuilder):
         for head in HEADS:
             read = marks if head.reads == "mention" else post
             inner = self.op("Tanh", self.dense(read, f"heads.dense.{head.name}"))
-            self.dense(inner, f"heads.out.{head.name}", output=head.name)
+            if head.reads == "mention" and (name := f"heads.{TARGET_FROM_SENTIMENT}") in self.tensors:
+                of_post = self.op("Gather", "sentiment", rows, axis=0)  # (markers, 3)
+                added = self.op("MatMul", of_post, self.constant(name, self.tensors[name].T))
+                self.op("Add", self.dense(inner, f"heads.out.{head.name}"), added, output=head.name)
+            else:
+                self.dense(inner, f"heads.out.{head.name}", output=head.name)

@@ -71,6 +71,9 @@ class GraphWeights:
         self.observed: dict[str, Any] = {}
         """The input of each dense layer, by the name of its first tensor."""
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
     def constant(self, *names: str) -> Any:
         return ops.constant(np.ascontiguousarray(np.concatenate([self._tensors[name] for name in names])))
 

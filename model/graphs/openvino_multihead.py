@@ -6,9 +6,9 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from model.checkpoints.multi_head import HeadsCheckpoint, check_servable
+from model.checkpoints.multi_head import TARGET_FROM_SENTIMENT, HeadsCheckpoint, check_servable
 from model.graphs.openvino_bert import MASKED, GraphWeights, Ranges, attention, axes, embeddings, feed_forward
-from model.spec.heads import POST_HEADS
+from model.spec.heads import POST_HEADS, TARGET
 
 
 def multi_head_graph(
@@ -73,6 +73,13 @@ def _heads(states: Any, firsts: Any, marks: Any, weights: GraphWeights, side: st
     own, post = ops.split(ops.gather(states, marks, np.int64(0)), np.int64(0), 2).outputs()  # (1, markers, width) each
     about = ops.squeeze(ops.concat([own, post], -1), axes(0))
     mention = weights.dense(ops.tanh(weights.dense(about, f"{side}.dense.target")), f"{side}.out.target")
+    if (name := f"{side}.{TARGET_FROM_SENTIMENT}") in weights:
+        added = ops.matmul(logits[0], weights.constant(name), False, True)  # (posts, 4)
+        # A mark refers to its post by the place of the post's [CLS] among the states, as `firsts` does.
+        reads = ops.gather(ops.shape_of(states), axes(0), np.int64(0))
+        empty = ops.broadcast(np.float32(0.0), ops.concat([reads, axes(len(TARGET))], 0))
+        by_place = ops.scatter_update(empty, firsts, added, np.int64(0))  # (states that are read, 4)
+        mention = ops.add(mention, ops.gather(by_place, ops.gather(marks, np.int64(1), np.int64(0)), np.int64(0)))
     return {"post": ops.concat(logits, -1), "mention": mention}
 
 

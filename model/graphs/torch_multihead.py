@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, BertConfig, BertModel, MPNetConfig, MPNetModel, PretrainedConfig, PreTrainedModel
 
-from model.spec.heads import HEADS
+from model.spec.heads import HEADS, SENTIMENT, TARGET
 
 EXIT_LAYER = 3
 """Number of layers before the early heads."""
@@ -20,9 +20,14 @@ ENCODERS: dict[str, tuple[type[PretrainedConfig], type[PreTrainedModel]]] = {
 
 
 class Heads(nn.Module):
-    """The logits of every head from the states of one layer."""
+    """The logits of every head from the states of one layer.
 
-    def __init__(self, width: int) -> None:
+    With *from_sentiment* the target's logits are a sum: what the post says about the target, and the logits of the
+    post's sentiment times `target_from_sentiment`. At the start that is the identity, so a target head that has learned
+    nothing answers with the mood of the whole post.
+    """
+
+    def __init__(self, width: int, *, from_sentiment: bool = True) -> None:
         super().__init__()
         self.dense = nn.ModuleDict(
             {head.name: nn.Linear(2 * width if head.reads == "mention" else width, width) for head in HEADS}
@@ -32,6 +37,10 @@ class Heads(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
+        self.target_from_sentiment: nn.Linear | None = None
+        if from_sentiment:
+            self.target_from_sentiment = nn.Linear(len(SENTIMENT), len(TARGET), bias=False)
+            nn.init.eye_(self.target_from_sentiment.weight)
 
     def forward(self, states: Tensor, post: Tensor, places: Tensor) -> dict[str, Tensor]:
         """*states* (batch, length, width), *post* (batch, width), *places* (mentions, 2): row and position of a marker.
@@ -39,12 +48,15 @@ class Heads(nn.Module):
         Returns (batch, labels) for each head that reads the post, (mentions, labels) for the one that reads mentions.
         """
         about = torch.cat([states[places[:, 0], places[:, 1]], post[places[:, 0]]], dim=1)  # (mentions, 2 x width)
-        return {
+        logits = {
             head.name: self.out[head.name](
                 torch.tanh(self.dense[head.name](about if head.reads == "mention" else post))
             )
             for head in HEADS
         }
+        if self.target_from_sentiment is not None:
+            logits["target"] = logits["target"] + self.target_from_sentiment(logits["sentiment"][places[:, 0]])
+        return logits
 
 
 class MultiHead(nn.Module):
@@ -53,12 +65,13 @@ class MultiHead(nn.Module):
     An encoder with at most `EXIT_LAYER` layers has no early heads.
     """
 
-    def __init__(self, encoder: PreTrainedModel) -> None:
+    def __init__(self, encoder: PreTrainedModel, *, from_sentiment: bool = True) -> None:
         super().__init__()
         self.bert = encoder
         self.pooling = pooling_of(encoder.config.to_dict())
-        self.heads = Heads(encoder.config.hidden_size)
-        self.exit = Heads(encoder.config.hidden_size) if encoder.config.num_hidden_layers > EXIT_LAYER else None
+        width, layers = encoder.config.hidden_size, encoder.config.num_hidden_layers
+        self.heads = Heads(width, from_sentiment=from_sentiment)
+        self.exit = Heads(width, from_sentiment=from_sentiment) if layers > EXIT_LAYER else None
 
     @classmethod
     def from_base(cls, base: str, *, pooling: str = "first") -> "MultiHead":
@@ -71,10 +84,10 @@ class MultiHead(nn.Module):
         return cls(encoder.from_pretrained(base, config=config, add_pooling_layer=False))
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "MultiHead":
-        """With random weights, to be replaced."""
+    def from_config(cls, config: Mapping[str, Any], *, from_sentiment: bool = True) -> "MultiHead":
+        """With random weights, to be replaced; *from_sentiment* as in `Heads`."""
         of_config, encoder = _classes(config["model_type"])
-        return cls(encoder(of_config(**config), add_pooling_layer=False))
+        return cls(encoder(of_config(**config), add_pooling_layer=False), from_sentiment=from_sentiment)
 
     def forward(self, ids: Tensor, mask: Tensor, places: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The logits of the full depth and of the exit layer (empty without early heads)."""

@@ -59,7 +59,7 @@ def multi_head(checkpoint: HeadsCheckpoint) -> Any:
 
     from model.graphs.torch_multihead import MultiHead
 
-    model = MultiHead.from_config(checkpoint.config)
+    model = MultiHead.from_config(checkpoint.config, from_sentiment=checkpoint.from_sentiment)
     if not checkpoint.manifest.exit_layer:
         model.exit = None
     tensors = {name: torch.from_numpy(tensor) for name, tensor in checkpoint.tensors.items()}

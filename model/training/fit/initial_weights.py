@@ -16,7 +16,7 @@ from brandpulse.errors import ConfigError
 from model.checkpoints.multi_head import HeadsManifest, load_heads
 from model.graphs.torch_multihead import EXIT_LAYER, MultiHead
 from model.inputs.vocabulary import embed_new_tokens, extend_tokenizer
-from model.spec.heads import BY_NAME
+from model.spec.heads import BY_NAME, SENTIMENT, TARGET
 from model.spec.weights import MULTI_HEAD
 
 
@@ -57,7 +57,7 @@ def is_packed(folder: Path) -> bool:
 def packed_model(folder: Path) -> MultiHead:
     """The network in a weights folder, in float32. Raises ConfigError if it cannot be used."""
     checkpoint = load_heads(folder)
-    model = MultiHead.from_config(checkpoint.config)
+    model = MultiHead.from_config(checkpoint.config, from_sentiment=checkpoint.from_sentiment)
     if not checkpoint.manifest.exit_layer:
         model.exit = None
     model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in checkpoint.tensors.items()})
@@ -90,6 +90,7 @@ def initial_network(
     table = model.bert.embeddings.word_embeddings.weight
     begun = embed_new_tokens(table.detach().numpy().astype(np.float32), new_words, tokenizer_of(description))
     table.data.copy_(torch.from_numpy(begun))
+    _add_target_from_sentiment(model)
     if layers is not None:
         _keep_layers(model, layers)
     if not early_heads:
@@ -122,6 +123,16 @@ def zero_untrained_heads(model: MultiHead, trained: Iterable[str]) -> None:
         for name in BY_NAME.keys() - set(trained):
             for parameter in side.out[name].parameters():
                 nn.init.zeros_(parameter)
+        if side.target_from_sentiment is not None and "target" not in trained:
+            nn.init.zeros_(side.target_from_sentiment.weight)
+
+
+def _add_target_from_sentiment(model: MultiHead) -> None:
+    """Weights without `TARGET_FROM_SENTIMENT` get one of zeros: the same answers, and the training can change it."""
+    for side in (model.heads, *([model.exit] if model.exit is not None else [])):
+        if side.target_from_sentiment is None:
+            side.target_from_sentiment = nn.Linear(len(SENTIMENT), len(TARGET), bias=False)
+            nn.init.zeros_(side.target_from_sentiment.weight)
 
 
 def _keep_layers(model: MultiHead, layers: Sequence[int]) -> None:

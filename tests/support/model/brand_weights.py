@@ -6,16 +6,21 @@ from typing import Any
 import numpy as np
 
 from brandpulse.text.normalization import MARKER
-from model.checkpoints.multi_head import HeadsManifest, pack_heads
+from model.checkpoints.multi_head import TARGET_FROM_SENTIMENT, HeadsManifest, pack_heads
 from model.inputs.vocabulary import extend_tokenizer
-from model.spec.heads import HEADS
+from model.spec.heads import HEADS, SENTIMENT, TARGET
 from model.spec.weights import WEIGHTS
 
 LAYERS, EXIT_LAYER, WIDTH, INNER, POSITIONS = 4, 2, 32, 64, 128
 
 
-def a_brand_folder(folder: Path, *, seed: int = 13, spread: float = 1.0, **manifest: Any) -> Path:
-    """Writes random weights to *folder*; *spread* scales the logits, *manifest* replaces fields of the manifest."""
+def a_brand_folder(
+    folder: Path, *, seed: int = 13, spread: float = 1.0, from_sentiment: bool = True, **manifest: Any
+) -> Path:
+    """Writes random weights to *folder*; *spread* scales the logits, *manifest* replaces fields of the manifest.
+
+    With *from_sentiment* the post's sentiment is part of the target's logits.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     description = (WEIGHTS / "tokenizer.json").read_text(encoding="utf-8")
     if MARKER not in description and MARKER.encode("unicode_escape").decode() not in description:
@@ -48,7 +53,7 @@ def a_brand_folder(folder: Path, *, seed: int = 13, spread: float = 1.0, **manif
     }
     pack_heads(
         folder,
-        random_tensors(seed, spread),
+        random_tensors(seed, spread, from_sentiment=from_sentiment),
         config=config,
         tokenizer=folder / "tokenizer.json",
         manifest=HeadsManifest(**fields | manifest),
@@ -56,7 +61,9 @@ def a_brand_folder(folder: Path, *, seed: int = 13, spread: float = 1.0, **manif
     return folder
 
 
-def random_tensors(seed: int, spread: float = 1.0) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+def random_tensors(
+    seed: int, spread: float = 1.0, *, from_sentiment: bool = True
+) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
     """The tensors of `model.graphs.torch_multihead.MultiHead` at the sizes above."""
     generator = np.random.default_rng(seed)
     tensors: dict[str, np.ndarray[Any, np.dtype[np.float32]]] = {}
@@ -86,4 +93,7 @@ def random_tensors(seed: int, spread: float = 1.0) -> dict[str, np.ndarray[Any, 
         for head in HEADS:
             dense(f"{side}.dense.{head.name}", WIDTH, 2 * WIDTH if head.reads == "mention" else WIDTH)
             dense(f"{side}.out.{head.name}", len(head.labels), WIDTH, 3 * spread)
+    for side in ("heads", "exit") if from_sentiment else ():
+        shape = len(TARGET), len(SENTIMENT)
+        tensors[f"{side}.{TARGET_FROM_SENTIMENT}"] = generator.standard_normal(shape).astype(np.float32)
     return tensors

@@ -50,8 +50,12 @@ def a_batch(*, states: bool) -> Sequence[Any]:
     return [*begin, batch.segments, batch.wanted, batch.firsts, batch.marks]
 
 
+@pytest.mark.parametrize("from_sentiment", [True, False])
 @pytest.mark.parametrize(("first", "last"), [(0, None), (0, EXIT_LAYER), (EXIT_LAYER - 1, None), (0, 1)])
-def test_each_part_of_the_network_equals_openvino(checkpoint: HeadsCheckpoint, first: int, last: int | None) -> None:
+def test_each_part_of_the_network_equals_openvino(
+    tmp_path: Path, first: int, last: int | None, from_sentiment: bool
+) -> None:
+    checkpoint = load_heads(a_brand_folder(tmp_path, from_sentiment=from_sentiment))
     batch = a_batch(states=first > 0)
     [ours] = onnx_requests(packed_onnx_model(checkpoint, first=first, last=last), 1)
     [theirs] = openvino_requests(

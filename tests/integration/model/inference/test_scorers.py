@@ -1,16 +1,18 @@
 """Contract tests of all scorers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from model.checkpoints.multi_head import TARGET_FROM_SENTIMENT, load_heads, pack_heads
 from model.cpu.onnxruntime_requests import onnx_is_installed
 from model.inference.score_cache import CachingScorer
 from model.inference.scorer import Scorer, Scores, scorer_version
 from model.inputs.target_marking import ABSENT, MarkedText, mark, plain
 from model.loader import load_classifier, load_scorer, torch_is_installed
-from model.spec.heads import BY_NAME, HEADS, TARGET
+from model.spec.heads import BY_NAME, HEADS, SENTIMENT, TARGET
 from model.spec.options import Precision
 from model.spec.weights import WHOLE_POST_WEIGHTS
 from tests.integration.model.cpu.test_precision_selection import RANGES
@@ -147,6 +149,34 @@ def test_engines_of_the_same_precision_are_one_version(folder: Path) -> None:
 
 def test_openvino_and_torch_agree_in_every_head(folder: Path) -> None:
     assert_same(loaded("openvino", folder).score(POSTS), loaded("torch", folder).score(POSTS))
+
+
+def test_engines_agree_without_the_sentiment_in_the_target(folder: Path, tmp_path: Path) -> None:
+    apart = a_brand_folder(tmp_path, from_sentiment=False)
+    openvino, torch = (load_scorer(kind, apart, 2, precision="fp32").score(POSTS) for kind in ("openvino", "torch"))
+    assert_same(openvino, torch)
+    with_sentiment = loaded("openvino", folder).score(POSTS)
+    np.testing.assert_array_equal(openvino.heads["sentiment"], with_sentiment.heads["sentiment"])
+    assert np.abs(openvino.target - with_sentiment.target).max() > 0.1
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "torch"])
+def test_a_target_head_that_learned_nothing_answers_like_the_post(engine: str, folder: Path, tmp_path: Path) -> None:
+    checkpoint = load_heads(folder)
+    tensors = dict(checkpoint.tensors)
+    for side in ("heads", "exit"):
+        for part in ("weight", "bias"):
+            tensors[f"{side}.out.target.{part}"] = np.zeros_like(tensors[f"{side}.out.target.{part}"])
+        tensors[f"{side}.{TARGET_FROM_SENTIMENT}"] = np.eye(len(TARGET), len(SENTIMENT), dtype=np.float32)
+    manifest = replace(checkpoint.manifest, temperatures={})
+    pack_heads(tmp_path, tensors, config=checkpoint.config, tokenizer=folder / "tokenizer.json", manifest=manifest)
+    _LOADED.pop(engine, None)
+    scores = loaded(engine, tmp_path).score(POSTS)
+    _LOADED.pop(engine, None)
+    owners = np.repeat(np.arange(len(POSTS)), [post.targets for post in POSTS])
+    named = [number not in post.absent for post in POSTS for number in range(post.targets)]
+    sentiment = scores.target[:, :3] / scores.target[:, :3].sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(sentiment[named], scores.heads["sentiment"][owners[named]], atol=1e-4)
 
 
 def test_the_answers_of_random_weights_differ_from_post_to_post(folder: Path) -> None:

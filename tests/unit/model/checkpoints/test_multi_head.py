@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.checkpoints.multi_head import load_heads, pack_heads, write_heads_manifest
+from model.checkpoints.multi_head import TARGET_FROM_SENTIMENT, load_heads, pack_heads, write_heads_manifest
 from model.checkpoints.tensor_files import WORD_TABLE
 from model.loader import load_scorer
 from model.spec.weights import WEIGHTS, WHOLE_POST_WEIGHTS
@@ -24,6 +24,31 @@ def test_packed_weights_load_unchanged(tmp_path: Path) -> None:
         # Half a step of 8 bits for the word table, of float16's 11 for the rest.
         limit = np.abs(tensor).max() / 254 if name == WORD_TABLE else np.abs(tensor).max() / 2**11
         assert np.abs(loaded.tensors[name] - tensor).max() <= limit * 1.01, name
+
+
+def test_weights_without_the_sentiment_in_the_target_still_load(tmp_path: Path) -> None:
+    with_sentiment, without = (
+        load_heads(a_brand_folder(tmp_path / str(given), from_sentiment=given)) for given in (True, False)
+    )
+    assert with_sentiment.from_sentiment
+    assert not without.from_sentiment
+    assert with_sentiment.manifest.version != without.manifest.version
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"), [((3, 3), r"shape \(3, 3\), expected \(4, 3\)"), (None, "exit.target_from")]
+)
+def test_an_unfit_sentiment_matrix_is_a_config_error(
+    tmp_path: Path, shape: tuple[int, int] | None, reason: str
+) -> None:
+    checkpoint = load_heads(a_brand_folder(tmp_path / "good"))
+    tensors = {name: tensor for name, tensor in checkpoint.tensors.items() if name != f"exit.{TARGET_FROM_SENTIMENT}"}
+    if shape is not None:
+        tensors[f"exit.{TARGET_FROM_SENTIMENT}"] = np.zeros(shape, dtype=np.float32)
+    bad, tokenizer = tmp_path / "bad", tmp_path / "good" / "tokenizer.json"
+    pack_heads(bad, tensors, config=checkpoint.config, tokenizer=tokenizer, manifest=checkpoint.manifest)
+    with pytest.raises(ConfigError, match=reason):
+        load_heads(bad)
 
 
 def test_missing_thresholds_default_to_one_half(tmp_path: Path) -> None:
