@@ -7,12 +7,14 @@ import pytest
 from model.loader import torch_is_installed
 from model.spec.heads import BY_NAME
 from model.training.calibration import (
+    MAX_OVERUSE,
     Calibration,
     SideAnswers,
     average_precision,
     best_threshold,
     by_target,
     calibrate,
+    f1_score,
     head_metrics,
     is_served_form,
 )
@@ -55,6 +57,23 @@ def test_the_threshold_separates_the_label() -> None:
     chances = generator.random(4000)
     gold = (chances > 0.7).astype(float)
     assert best_threshold(chances, gold, both=True) == pytest.approx(0.7, abs=0.03)
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_label_that_cannot_be_found_is_not_overused(both: bool) -> None:
+    generator = np.random.default_rng(3)
+    chances = generator.random(5000) * 0.2
+    gold = (generator.random(5000) < 0.03).astype(float)
+    said = chances >= best_threshold(chances, gold, both=both)
+    assert said.sum() <= MAX_OVERUSE * gold.sum()
+
+
+def test_a_rare_label_with_low_probabilities_is_still_found() -> None:
+    generator = np.random.default_rng(4)
+    gold = (generator.random(20_000) < 0.02).astype(float)
+    chances = np.where(gold == 1, 0.018, 0.006) + 0.004 * generator.random(20_000)
+    said = chances >= best_threshold(chances, gold, both=False)
+    assert f1_score(gold == 1, said) > 0.95
 
 
 def test_a_label_with_one_class_has_threshold_one_half() -> None:
