@@ -17,3 +17,7 @@ class ModelSettings(BaseSettings):
         default="", examples=["LABEL_0=negative,LABEL_1=neutral,LABEL_2=positive"], json_schema_extra=ADVANCED
     )
     """Meaning of the labels of a Hugging Face checkpoint whose names do not show it."""
+    languages: str = Field(default="", examples=["de=/models/german,fr=/models/french"])
+    """Weights for posts in other languages, as CODE=FOLDER (ISO 639-1), comma-separated. Unset: with the shipped
+    default weights the shipped multilingual ones, in a second model that takes memory of its own. `off` leaves these
+    out: then posts in languages without weights are counted as unread."""

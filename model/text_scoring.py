@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model.inference.scorer import Probabilities, Scorer
+from brandpulse.text.languages import OTHER, LanguageIdentifier
+from model.inference.scorer import NOT_SCORED, Probabilities, Scorer
 from model.inputs.target_marking import mark
 from model.spec.heads import BY_NAME, SENTIMENT, TARGET
 from model.urgency.rule import LEVELS, urgency_of_posts
@@ -31,7 +32,7 @@ class TextScores:
     """The scores of one text."""
 
     heads: Mapping[str, Probabilities]
-    """Head that reads posts -> (labels,)."""
+    """Head that reads posts -> (labels,); without those that the weights of the text's language lack."""
     targets: Probabilities
     """(targets, 4), columns as in `model.spec.heads.TARGET`."""
     absent: frozenset[int]
@@ -40,22 +41,35 @@ class TextScores:
     """One of `model.urgency.rule.LEVELS`, for the whole text; None if the model has no head `risk`."""
     degraded: bool = False
     """True if the early heads answered with low confidence, because too many texts were waiting."""
+    language: str = ""
+    """As `brandpulse.text.languages` names it; empty if it was not identified."""
 
 
-def batch_scoring(scorer: Scorer) -> Callable[[Sequence[TextRequest]], list[TextScores]]:
-    """Returns a function that marks the targets of a batch and scores all its texts in one call."""
+def batch_scoring(
+    scorer: Scorer, identifier: LanguageIdentifier | None = None
+) -> Callable[[Sequence[TextRequest]], list[TextScores]]:
+    """Returns a function that marks the targets of a batch and scores all its texts in one call.
+
+    *identifier*: identifies the languages of the batch, which select the weights of each text. A text in an unsupported
+    language is scored too, by the default weights: its caller asked for it, and `TextScores.language` says so.
+    """
 
     def score_batch(batch: Sequence[TextRequest]) -> list[TextScores]:
-        posts = [mark(request.text, request.targets, keep_words=request.keep_words) for request in batch]
+        languages = [""] * len(batch) if identifier is None else identifier.identify([one.text for one in batch])
+        posts = [
+            mark(request.text, request.targets, keep_words=request.keep_words, language=language)
+            for request, language in zip(batch, languages, strict=True)
+        ]
         scores = scorer.score(posts)
         levels = [LEVELS[level] for level in urgency_of_posts(scores, posts)] if "risk" in scores.heads else []
         results = []
         at = 0
         for number, post in enumerate(posts):
-            heads = {name: table[number] for name, table in scores.heads.items()}
-            urgency = levels[number] if levels else None
+            heads = {name: table[number] for name, table in scores.heads.items() if table[number, 0] != NOT_SCORED}
+            urgency = levels[number] if "risk" in heads else None
             targets = scores.target[at : at + post.targets]
-            results.append(TextScores(heads, targets, post.absent, urgency, number in scores.degraded))
+            degraded = number in scores.degraded
+            results.append(TextScores(heads, targets, post.absent, urgency, degraded, languages[number]))
             at += post.targets
         return results
 
@@ -63,9 +77,12 @@ def batch_scoring(scorer: Scorer) -> Callable[[Sequence[TextRequest]], list[Text
 
 
 def score_json(
-    asked: TextRequest, scores: TextScores, thresholds: Thresholds, *, all_emotions: bool = False
+    asked: TextRequest, scores: TextScores, thresholds: Thresholds, *, all_emotions: bool = False, weights: str = ""
 ) -> dict[str, Any]:
-    """A `model.serve.api_models.Score`, without the heads that the model lacks."""
+    """A `model.serve.api_models.Score`, without the heads that the model lacks.
+
+    *thresholds* and *weights* (`name@version`; empty: not shown) are those of the weights that scored the text.
+    """
     heads = scores.heads
     found: dict[str, Any] = {"sentiment": _label_json(SENTIMENT, heads["sentiment"])}
     found["targets"] = [
@@ -81,6 +98,10 @@ def score_json(
             found |= _flags_json(head, heads[head], thresholds)
     if scores.urgency is not None:
         found["urgency"] = scores.urgency
+    if scores.language:
+        found |= {"language": scores.language, "supported": scores.language != OTHER}
+    if weights:
+        found["weights"] = weights
     # `hurried` is the deprecated name.
     return found | {"degraded": True, "hurried": True} if scores.degraded else found
 

@@ -5,9 +5,8 @@ import gc
 import logging
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from brandpulse.config.brand_warnings import brand_warnings
 from brandpulse.config.brands_file import load_brands_file
@@ -27,11 +26,8 @@ from brandpulse.runtime.service_registry import announced
 from brandpulse.schema.identity import AuthorHasher
 from brandpulse.state.namespaces import load_replay
 from brandpulse.text.brand_matcher import BrandMatcher
-from brandpulse.text.languages import LanguageFilter
-from model.checkpoints.multi_head import read_heads_manifest
 from model.inference.score_cache import CachingScorer
-from model.loader import languages_of, load_scorer
-from model.spec.weights import WEIGHTS
+from model.language_weights import ModelFacts, load_language_model
 from stream_workers.aggregation.seen_id_filter import native_filter
 from stream_workers.app import WorkerApp, WorkerService, build_app
 from stream_workers.consumer.adaptive_batch_size import AdaptiveBatchSize
@@ -39,7 +35,7 @@ from stream_workers.consumer.batches import ReadBatch
 from stream_workers.consumer.post_reader import PostReader, ReaderConfig
 from stream_workers.decoding.batch_decoder import fastest_decoder
 from stream_workers.pipeline.batch_pipeline import BatchPipeline
-from stream_workers.pipeline.output_producer import KafkaOutputProducer
+from stream_workers.pipeline.output_producer import KafkaOutputProducer, ModelLabels
 from stream_workers.pipeline.scored_topic_gate import ScoredTopicGate
 from stream_workers.scoring.facet_matcher import FacetMatcher
 from stream_workers.scoring.near_misses import NearMissFinder
@@ -131,15 +127,14 @@ def build_worker(settings: Settings, worker: WorkerSettings, debug: DebugOptions
     batch_size = AdaptiveBatchSize(worker.batch_posts)
     readers: list[PostReader] = []
     overloaded = overload_check(worker.overload_lag, lambda: sum(reader.lag() for reader in readers))
-    scorer = CachingScorer(
-        load_scorer(worker.engine, worker.weights, worker.threads, exit_policy=worker.tiers, overloaded=overloaded),
-        max_entries=max(1, worker.cached_texts),
+    model = load_language_model(
+        worker.engine, worker.weights, worker.threads, exit_policy=worker.tiers, overloaded=overloaded
     )
-    languages = languages_of(worker.engine, worker.weights)
-    model, emotion_thresholds = _model_facts(scorer, worker.weights)
+    scorer = CachingScorer(model.scorer, max_entries=max(1, worker.cached_texts))
+    default = _model_labels(model.default)
     facets = None
     if file.facets:
-        facets = FacetMatcher(file.facets, heads=scorer.heads, emotion_thresholds=emotion_thresholds)
+        facets = FacetMatcher(file.facets, heads=scorer.heads, emotion_thresholds=default.emotion_thresholds)
     _wait_for_topics(settings, bootstrap_servers)
     telemetry = Telemetry(WORKER_METRICS, service="worker")
     retention = worker.retention()
@@ -160,8 +155,9 @@ def build_worker(settings: Settings, worker: WorkerSettings, debug: DebugOptions
         posts_topic=settings.posts_topic,
         scored_topic=settings.scored_topic if worker.scored_topic_enabled else None,
         dlq_topic=settings.dlq_topic,
-        model=model,
-        emotion_thresholds=emotion_thresholds,
+        model=default.model,
+        emotion_thresholds=default.emotion_thresholds,
+        languages={language: _model_labels(facts) for language, facts in model.routed.items()},
         end_offset=gate.end_offset,
     )
 
@@ -214,7 +210,7 @@ def build_worker(settings: Settings, worker: WorkerSettings, debug: DebugOptions
             replay=replay,
             facets=facets,
             batch_size=batch_size,
-            languages=LanguageFilter(languages) if languages else None,
+            languages=model.identifier,
             near_misses=NearMissFinder(brands),
         )
 
@@ -240,12 +236,8 @@ def overload_check(limit: int | None, lag: Callable[[], int]) -> Callable[[], bo
     return None if limit is None else lambda: lag() > limit
 
 
-def _model_facts(scorer: CachingScorer, weights: Path | None) -> tuple[str, Sequence[float]]:
-    """`name@version` of the model, and the probabilities from which it reports each emotion."""
-    if "emotion" not in scorer.heads:
-        return f"{scorer.name}@{scorer.version}", EVEN_THRESHOLDS
-    manifest = read_heads_manifest(weights or WEIGHTS)
-    return f"{manifest.name}@{scorer.version}", manifest.threshold("emotion")
+def _model_labels(facts: ModelFacts) -> ModelLabels:
+    return ModelLabels(facts.name, facts.thresholds.get("emotion") or EVEN_THRESHOLDS)
 
 
 def _wait_for_topics(settings: Settings, bootstrap_servers: str, *, patience_seconds: float = 60.0) -> None:

@@ -1,7 +1,8 @@
 """Two ways to score a recorded post: towards each brand that it names, or as a whole."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from typing import Any, Protocol
 
@@ -36,6 +37,14 @@ class MatchedText:
     """Characters of the model's input."""
     keywords: frozenset[int] = frozenset()
     """Numbers of the facets whose keywords the text has."""
+
+    def in_language(self, language: str, *, routed: bool) -> "MatchedText":
+        """The text with its *language*. *routed*: weights of its own score that, so it has other keys."""
+        post = self.model_input
+        keys = self.keys
+        if routed:
+            keys = tuple(hashlib.blake2b(key + language.encode(), digest_size=len(key)).digest() for key in keys)
+        return replace(self, keys=keys, model_input=None if post is None else replace(post, language=language))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """Reads recorded posts, and scores each distinct text once."""
 
 import gzip
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO, Annotated, Any, cast
 
@@ -14,13 +15,15 @@ from brandpulse.backtest.recorded_post import RecordedPost
 from brandpulse.backtest.score_file import Scores
 from brandpulse.errors import ConfigError
 from brandpulse.state.keys import facet_of
-from brandpulse.text.languages import LanguageFilter
+from brandpulse.text.languages import OTHER, LanguageIdentifier
 from stream_workers.scoring.facet_matcher import FacetMatcher
 from stream_workers.scoring.post_scores import BrandScore, FourProbabilities, build_post_scores
 
 AuthorHash = Callable[[str, str, str], int]
 """Source, author id and post id -> keyed hash: `brandpulse.schema.identity.AuthorHasher.of_author`."""
 BATCH_TEXTS = 4_096
+DeclaredText = tuple[str, str | None]
+"""A text and the language that its source gives, if languages are identified."""
 
 
 class RecordedLine(msgspec.Struct, frozen=True, gc=False):
@@ -81,38 +84,34 @@ class RecordedTexts:
         *,
         author_hash: AuthorHash,
         facets: FacetMatcher | None = None,
-        languages: LanguageFilter | None = None,
+        languages: LanguageIdentifier | None = None,
+        routed: Collection[str] = (),
         keep_heads: bool = False,
     ) -> None:
-        """*scores*: known scores; new ones are added. *languages*: which texts the model reads, if not all.
-        *keep_heads*: some facet needs the model's heads."""
+        """*scores*: known scores; new ones are added. *languages*: identifies languages, if the model does not read
+        all; *routed*: those with weights of their own. *keep_heads*: some facet needs the model's heads."""
         self._scoring = scoring
         self._scores = scores
         self._author_hash = author_hash
         self._facets = facets
         self._languages = languages
-        self._unread: set[tuple[str, str | None]] = set()
-        """Texts, with their declared language, that the model does not read."""
+        self._routed = frozenset(routed)
+        self._unread: set[DeclaredText] = set()
+        """Texts that the model does not read."""
         self._keep_heads = keep_heads
         self._heads: dict[bytes, TargetScore] = {}
-        self._matched: dict[str, tuple[tuple[str, ...], tuple[bytes, ...], frozenset[int]]] = {}
+        self._matched: dict[DeclaredText, tuple[tuple[str, ...], tuple[bytes, ...], frozenset[int]]] = {}
         """Text -> brands, keys and facet keywords. The model's input is not stored: it is as long as the text."""
 
     def score(self, path: Path, tally: Tally, progress: Callable[[int, int], None] = lambda done, all_: None) -> None:
         """Score the texts of *path* that have no score yet. Texts of one length share a batch: less padding."""
         missing: dict[tuple[bytes, ...], MatchedText] = {}
-        checked: set[tuple[str, str | None]] = set()
-        for line in recorded_lines(path, Tally()):
-            text = line.text, line.language if self._languages is not None else None
-            if text in checked:
-                continue
-            checked.add(text)
-            matched = self._scoring.match(line.text)
-            self._matched[line.text] = (matched.brands, matched.keys, matched.keywords)
-            if matched.brands and self._languages is not None and not self._languages.reads(text[0], lang=text[1]):
-                self._unread.add(text)
-            elif not self._scores.keys() >= set(matched.keys):
-                missing[matched.keys] = matched
+        lines = recorded_lines(path, Tally())
+        while texts := list(islice(self._new_texts(lines), BATCH_TEXTS)):
+            for text, matched in self._match(texts):
+                self._matched[text] = (matched.brands, matched.keys, matched.keywords)
+                if text not in self._unread and not self._scores.keys() >= set(matched.keys):
+                    missing[matched.keys] = matched
         waiting = sorted(missing.values(), key=lambda matched: matched.length)
         tally.scored = len(waiting)
         for start in range(0, len(waiting), BATCH_TEXTS):
@@ -130,12 +129,42 @@ class RecordedTexts:
                     self._heads[key] = score
             progress(min(start + BATCH_TEXTS, len(waiting)), len(waiting))
 
+    def _new_texts(self, lines: Iterator[RecordedLine]) -> Iterator[DeclaredText]:
+        """The distinct texts of *lines* that were not matched yet."""
+        for line in lines:
+            text = self._text(line)
+            if text not in self._matched:
+                self._matched[text] = ((), (), frozenset())
+                yield text
+
+    def _text(self, line: RecordedLine) -> DeclaredText:
+        return line.text, line.language if self._languages is not None else None
+
+    def _match(self, texts: Sequence[DeclaredText]) -> list[tuple[DeclaredText, MatchedText]]:
+        """What each of *texts* names; those in an unsupported language become unread."""
+        found = [(text, self._scoring.match(text[0])) for text in texts]
+        if self._languages is None:
+            return found
+        named = [text for text, matched in found if matched.brands]
+        languages = self._languages.identify([text for text, _ in named], [declared for _, declared in named])
+        language_of = dict(zip(named, languages, strict=True))
+        self._unread.update(text for text, language in language_of.items() if language == OTHER)
+        return [
+            (
+                text,
+                matched.in_language(language, routed=language in self._routed)
+                if (language := language_of.get(text))
+                else matched,
+            )
+            for text, matched in found
+        ]
+
     def posts(self, path: Path, tally: Tally) -> Iterator[RecordedPost]:
         """The posts of *path* with their scores, in order of arrival. Call `score` on *path* first."""
         arrived_ms = -(2**62)
         for line in recorded_lines(path, tally):
-            brands, keys, keywords = self._matched[line.text]
-            unread = (line.text, line.language) in self._unread
+            brands, keys, keywords = self._matched[self._text(line)]
+            unread = self._text(line) in self._unread
             if unread:
                 brands, keys = (), ()
             if not all(key in self._scores for key in keys):

@@ -56,7 +56,15 @@ WORKER_METRICS = (
         "brandpulse_posts_unread_total",
         "counter",
         "Posts that name a brand, in a language that the model does not support. They count for no brand.",
-        "High share: use a model of these languages (BRANDPULSE_WORKER_WEIGHTS).",
+        "High share: use weights of these languages (BRANDPULSE_MODEL_LANGUAGES).",
+    ),
+    Metric(
+        "brandpulse_posts_language_total",
+        "counter",
+        "Posts that name a brand, by language: one that the model supports, or other. A post that names two brands "
+        "counts for both. Without series if the model declares no languages.",
+        "High share of other: use weights of these languages (BRANDPULSE_MODEL_LANGUAGES).",
+        ("language",),
     ),
     Metric(
         "brandpulse_posts_keyless_total",

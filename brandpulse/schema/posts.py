@@ -148,8 +148,10 @@ class ScoredPost(BaseModel):
     crisis: Probability | None
     """That the post reports a disaster that happened."""
     sarcasm: Probability | None
+    language: str | None = None
+    """ISO 639-1 code of the post's language, which selects the model; null if the worker does not identify it."""
     model: str
-    """Name and version of the model, `name@version`."""
+    """Name and version of the model that scored the post, `name@version`."""
     topic_id: str
     partition: Annotated[int, Field(ge=0)]
     offset: Annotated[int, Field(ge=0)]

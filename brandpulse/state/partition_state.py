@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from brandpulse.errors import StateError
+from brandpulse.state.outcomes.language_counts import LanguageCounts, decode_language_counts
 from brandpulse.state.outcomes.near_misses import decode_near_misses
 from brandpulse.state.outcomes.post_outcomes import PostOutcomes, decode_outcomes
 
@@ -69,6 +70,8 @@ class PartitionStatus:
     """Outcomes of the posts of each source in recent record time."""
     near_misses: tuple[tuple[str, int], ...] = ()
     """Near misses of brand words in posts that name no brand, with the number of sampled posts."""
+    languages: LanguageCounts = ()
+    """Posts of each brand by language, since the partition's beginning."""
 
     @property
     def watermark_ms(self) -> int:
@@ -126,6 +129,7 @@ class PartitionStatus:
             keyless=number("keyless"),
             post_outcomes=decode_outcomes(stored.get(b"fates", b"")),
             near_misses=decode_near_misses(stored.get(b"near_misses", b"")),
+            languages=decode_language_counts(stored.get(b"languages", b"")),
         )
 
 

@@ -1,111 +1,145 @@
-"""Whether a text is in a language that the model supports. If in doubt, it is.
+"""In which language a text is: one that the model supports, or another.
 
-Scripts are detected by Unicode ranges, languages of one script by their function words and, unless these show English,
-by py3langid (BSD-3, an n-gram model of 4.5 MB). Names, hashtags, links and emoji are not evidence.
+Scripts are detected by Unicode ranges, English and romanised Hindi by their frequent words, and what remains by
+py3langid (BSD-3, an n-gram model of 4.5 MB), with a prior for the supported languages. Names of accounts, hashtags,
+links and emoji are not evidence. See docs/decisions/0022-unread-languages.md for the choice and its figures.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
+from itertools import repeat
 
-_SCRIPTS = {
-    "latin": "A-Za-z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u1e00-\u1eff"
-    "\u2c60-\u2c7f\ua720-\ua7ff\ufb00-\ufb06",
-    "greek": "\u0370-\u03ff\u1f00-\u1fff",
-    "cyrillic": "\u0400-\u052f\u1c80-\u1c8f\u2de0-\u2dff\ua640-\ua69f",
-    "armenian": "\u0531-\u058f",
-    "hebrew": "\u05d0-\u05f4\ufb1d-\ufb4f",
-    "arabic": "\u0620-\u06ff\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc",
-    "devanagari": "\u0900-\u097f\ua8e0-\ua8ff",
-    "bengali": "\u0980-\u09ff",
-    "gurmukhi": "\u0a00-\u0a7f",
-    "gujarati": "\u0a80-\u0aff",
-    "tamil": "\u0b80-\u0bff",
-    "telugu": "\u0c00-\u0c7f",
-    "kannada": "\u0c80-\u0cff",
-    "malayalam": "\u0d00-\u0d7f",
-    "sinhala": "\u0d80-\u0dff",
-    "thai": "\u0e00-\u0e7f",
-    "lao": "\u0e80-\u0eff",
-    "myanmar": "\u1000-\u109f",
-    "georgian": "\u10a0-\u10ff\u1c90-\u1cbf",
-    "hangul": "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af",
-    "ethiopic": "\u1200-\u139f",
-    "khmer": "\u1780-\u17ff",
-    "kana": "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f",
-    "han": "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff",
-}
-_OF_LANGUAGE = {
-    **dict.fromkeys(("ru", "uk", "bg", "be", "mk", "sr", "kk", "ky", "mn"), ("cyrillic",)),
-    **dict.fromkeys(("ar", "fa", "ur", "ps", "ug"), ("arabic",)),
-    **dict.fromkeys(("hi", "mr", "ne"), ("devanagari",)),
-    **{"el": ("greek",), "he": ("hebrew",), "hy": ("armenian",), "ka": ("georgian",), "th": ("thai",), "lo": ("lao",)},
-    **{"bn": ("bengali",), "pa": ("gurmukhi",), "gu": ("gujarati",), "ta": ("tamil",), "te": ("telugu",)},
-    **{"kn": ("kannada",), "ml": ("malayalam",), "si": ("sinhala",), "my": ("myanmar",), "km": ("khmer",)},
-    **{"am": ("ethiopic",), "ko": ("hangul", "han"), "ja": ("kana", "han"), "zh": ("han",)},
-}
-"""A language that is not listed here is written in Latin letters."""
+from brandpulse.text.language_evidence import ENGLISH_WEIGHTS, HINDI_PARTICLES, HINDI_WORDS, SCRIPTS, SCRIPTS_OF
+
+OTHER = "other"
+"""Every language that the model does not support."""
 
 _NO_EVIDENCE = re.compile(
     r"(?:https?://|www\.)\S+|\S*@\S+|#\w+|&#?\w+;|<[^<>]*>|\b(?:http|RT|via)\b|\b[\w-]+(?:\.[\w-]+)+(?:/\S*)?"
 )
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_ENGLISH_WORDS = (
-    "the and but of for with by about is are were been does did have has had not you we they my your his her our their "
-    "this that these those what who how why when where which there here just very can could will would should any some "
-    "more than then them it its it's i'm im i'll i've don't dont can't cant won't isn't wasn't you're youre they're "
-    "get got getting going out up down again still really never always because from been being after before only if or "
-    "she him know think want need make good great thanks thank please hours today now love best new back"
-)
-"""Frequent in English, and not frequent in other languages with Latin letters."""
-_ENGLISH = frozenset(_ENGLISH_WORDS.split())
-ENGLISH_SHARE = 0.15
-"""Smallest share of English function words at which a text is English without a further test."""
+_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u0900-\u0dff\u0e00-\u109f\u1780-\u17ff\u200c'’])*")
+"""A letter, then letters and the signs that scripts of South Asia write between them."""
+ENGLISH_WEIGHT = 0.4
+"""Smallest mean weight of its words at which a text is English without a further test."""
+HINDI_SHARE = 0.25
+"""Smallest share of Hindi words, particles included, at which a text in Latin letters is Hindi."""
 FEWEST_LETTERS = 12
 """In shorter texts, languages of one script cannot be distinguished."""
-SURE = 0.5
-"""Smallest probability at which py3langid decides. Constants chosen on the training part of 8 languages' posts."""
+SURE, SURE_OTHER = 0.3, 0.4
+"""Smallest probability at which py3langid decides that a text is in a language that is not supported, or not English.
+Below it, the text is English if the model supports English."""
+PRIOR = 8.0
+"""Added to the logarithm of the probability of each supported language, which most posts are in."""
+LETTERS = {script: re.compile(f"[{ranges}]") for script, ranges in SCRIPTS.items()}
+_NOT_LATIN = re.compile("[" + "".join(ranges for script, ranges in SCRIPTS.items() if script != "latin") + "]")
+_ZEROS = repeat(0)
+_ALIASES = {"arz": "ar", "ary": "ar", "nn": "no"}
+"""Codes of py3langid -> codes of a language's posts."""
+_RARE_CODES = (
+    "an ace bcl br crh eo ext fo fuv fy gcf gcr gd gl gom grc gug guw hbo ia kab kik la lb lij ln ltg lg nso oc om pcm "
+    "qu sa sdh se sn st uzs vec vo wa wuu zxx"
+)
+_RARE = frozenset(_RARE_CODES.split())
+"""Classes of py3langid that attract short posts of larger languages, and are hardly ever right."""
 
 
-class LanguageFilter:
-    """Decides which texts a model supports, from the languages that it declares."""
+class LanguageIdentifier:
+    """Identifies the language of texts among those that the model supports."""
 
     def __init__(self, languages: Sequence[str]) -> None:
-        """*languages*: ISO 639-1 codes, at least one."""
-        self._languages = frozenset(languages)
-        scripts = {script for language in languages for script in _OF_LANGUAGE.get(language, ("latin",))}
-        foreign = "".join(ranges for script, ranges in _SCRIPTS.items() if script not in scripts)
-        self._foreign = re.compile(f"[{foreign}]")
-        self._own = re.compile("[" + "".join(_SCRIPTS[script] for script in sorted(scripts)) + "]")
+        """*languages*: ISO 639-1 codes of the supported languages, at least one."""
+        self.languages = tuple(languages)
+        self.names = (*self.languages, OTHER)
+        """Everything that `identify` may return."""
+        self._default = "en" if "en" in languages else languages[0]
         self._classify: Callable[[str], tuple[str, float]] | None = None
 
-    def reads(self, text: str, *, lang: str | None = None) -> bool:
-        """Whether the model supports *text*. *lang*: the language given by the source, used unless the text contradicts
-        it."""
-        is_foreign = not text.isascii() and self._foreign.search(text) is not None
-        if not is_foreign and self._plainly_english(text.lower().split()):
-            return True
-        declared = (lang or "").replace("_", "-").partition("-")[0].strip().lower()
+    def identify(self, texts: Sequence[str], declared: Sequence[str | None] | None = None) -> list[str]:
+        """The language of each of *texts*: a supported one, or `OTHER`. In doubt, it is English if that is supported.
+
+        *declared*: for each text the language given by its source, used unless the text contradicts it.
+        """
+        return list(map(self._identify, texts, repeat(None) if declared is None else declared))
+
+    def _identify(self, text: str, declared: str | None) -> str:
+        if self._plainly_english(text.lower().split()):
+            return "en"
         text = _NO_EVIDENCE.sub(" ", text)
-        if is_foreign and (foreign := len(self._foreign.findall(text))) > len(self._own.findall(text)):
-            # Letters of the model's script in a text mostly in another script are usually names.
-            return foreign < 2
+        if not text.isascii():
+            text = unicodedata.normalize("NFKC", text)
+        given = (declared or "").replace("_", "-").partition("-")[0].strip().lower()
+        script = _main_script(text)
+        return self._in_latin(text, given) if script == "latin" else self._in_script(script, text, given)
+
+    def _in_latin(self, text: str, declared: str) -> str:
+        """The language of a *text* in Latin letters. *declared*: two letters, or anything else if it is not known."""
         words = [word.lower().replace("’", "'") for word in _WORD.findall(text)]
-        if declared in self._languages or sum(map(len, words)) < FEWEST_LETTERS or self._plainly_english(words):
-            return True
-        if declared.isalpha() and len(declared) == 2:
-            return False
-        language, probability = self._language(" ".join(words))
-        return language in self._languages or probability < SURE
+        if self._plainly_english(words):
+            return "en"
+        if declared in self.languages and "latin" in SCRIPTS_OF.get(declared, ("latin",)):
+            return declared
+        if sum(map(len, words)) < FEWEST_LETTERS:
+            return self._default
+        if _is_hindi(words):
+            return self._supported("hi")
+        if len(declared) == 2 and declared.isalpha():
+            return OTHER
+        language, probability = self._by_ngrams(" ".join(words))
+        found = self._supported(language)
+        return found if probability >= (SURE_OTHER if found == OTHER else SURE) else self._default
+
+    def _in_script(self, script: str, text: str, declared: str) -> str:
+        """The language of a *text* that is mostly in a *script* other than Latin."""
+        if len(LETTERS[script].findall(text)) < 2:
+            return self._default
+        ours = [language for language in self.languages if script in SCRIPTS_OF.get(language, ())]
+        if not ours:
+            return OTHER
+        if script in SCRIPTS_OF.get(declared, ()):
+            return self._supported(declared)
+        language, probability = self._by_ngrams(" ".join(_WORD.findall(text)))
+        return self._supported(language) if probability >= SURE else ours[0]
+
+    def _supported(self, language: str) -> str:
+        return language if language in self.languages else OTHER
 
     def _plainly_english(self, words: Sequence[str]) -> bool:
-        english = sum(map(_ENGLISH.__contains__, words))
-        return "en" in self._languages and english > 0 and english >= ENGLISH_SHARE * len(words)
+        weight = sum(map(ENGLISH_WEIGHTS.get, words, _ZEROS))
+        return (
+            weight >= max(2, ENGLISH_WEIGHT * len(words)) and "en" in self.languages and HINDI_WORDS.isdisjoint(words)
+        )
 
-    def _language(self, text: str) -> tuple[str, float]:
+    def _by_ngrams(self, text: str) -> tuple[str, float]:
         if self._classify is None:
-            # Takes half a second; only for posts that are not clearly English.
-            from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-            self._classify = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True).classify
+            self._classify = _load_classifier(self.languages)
         language, probability = self._classify(text)
-        return language, float(probability)
+        return _ALIASES.get(language, language), float(probability)
+
+
+def _main_script(text: str) -> str:
+    """The script of most letters of *text*; Latin if it has none."""
+    if text.isascii() or (foreign := len(_NOT_LATIN.findall(text))) <= len(LETTERS["latin"].findall(text)):
+        # Letters of another script in a text mostly in Latin letters are usually names, and the reverse.
+        return "latin"
+    counts = {script: len(pattern.findall(text)) for script, pattern in LETTERS.items() if script != "latin"}
+    return max(counts, key=lambda script: counts[script]) if foreign else "latin"
+
+
+def _is_hindi(words: Sequence[str]) -> bool:
+    hindi = sum(map(HINDI_WORDS.__contains__, words))
+    particles = sum(map(HINDI_PARTICLES.__contains__, words))
+    return hindi > 0 and hindi + particles >= max(1.5, HINDI_SHARE * len(words))
+
+
+def _load_classifier(languages: Sequence[str]) -> Callable[[str], tuple[str, float]]:
+    """Takes half a second; only for texts that are not clearly English."""
+    from py3langid.langid import MODEL_FILE
+    from py3langid.langid import LanguageIdentifier as NgramModel
+
+    model = NgramModel.from_model_file(MODEL_FILE, norm_probs=True)
+    model.set_languages([code for code in model.labels if code not in _RARE or code in languages])
+    prior = [PRIOR * (_ALIASES.get(code, code) in languages) for code in model.nb_classes]
+    model.nb_pc = (model.nb_pc + prior).astype("float32")
+    classify: Callable[[str], tuple[str, float]] = model.classify
+    return classify

@@ -17,7 +17,7 @@ from model.spec.heads import BY_NAME, TARGET
 class CachingScorer:
     """A scorer that caches the scores of *inner* for the *max_entries* most recently used posts.
 
-    The key is the marked text with the target of each marker. Copies within one call are scored once; copies in two
+    The key is the marked text with the target of each marker, and its language, which selects the weights. Copies within one call are scored once; copies in two
     concurrent calls are scored twice. An entry takes about 500 bytes plus 16 per target, for any length of the post.
     Degraded scores are not cached. The function that `begin` returns may be called on another thread.
     """
@@ -110,5 +110,5 @@ class CachingScorer:
 
 def cache_key(post: MarkedText) -> bytes:
     """16-byte hash of everything that the model reads of *post*; collisions are negligible."""
-    about = f"{post.mentions}{post.targets}{sorted(post.absent)}\x00" if post.targets else "\x00"
-    return hashlib.blake2b((about + post.text).encode(), digest_size=16).digest()
+    about = f"{post.mentions}{post.targets}{sorted(post.absent)}" if post.targets else ""
+    return hashlib.blake2b(f"{about}{post.language}\x00{post.text}".encode(), digest_size=16).digest()

@@ -11,6 +11,9 @@ from model.inputs.target_marking import MarkedText
 
 Probabilities = npt.NDArray[np.float32]
 
+NOT_SCORED = -1.0
+"""In place of each probability of a head that the weights of a post's language lack."""
+
 
 class Classifier(Protocol):
     """Classifies whole posts; called from one thread at a time."""
@@ -38,7 +41,8 @@ class Scores:
     """Scores of n posts with m targets in total."""
 
     heads: Mapping[str, Probabilities]
-    """Head that reads posts -> (n, labels of `model.spec.heads.BY_NAME[name]`); always contains `sentiment`."""
+    """Head that reads posts -> (n, labels of `model.spec.heads.BY_NAME[name]`); always contains `sentiment`. Rows may be
+    `NOT_SCORED` if posts are scored by different weights (`model.inference.routed_scorer`)."""
     target: Probabilities
     """(m, 4), columns as in `model.spec.heads.TARGET`: posts in order, within a post its targets in order."""
     degraded: frozenset[int] = frozenset()

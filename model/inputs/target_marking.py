@@ -30,6 +30,8 @@ class MarkedText:
     """Number of targets."""
     absent: frozenset[int] = frozenset()
     """Indexes of targets that the post does not name: irrelevant by rule. Each has a marker before the text."""
+    language: str = ""
+    """The language whose weights score it, as `brandpulse.text.languages` names it; empty: not identified."""
 
 
 def plain(text: str) -> MarkedText:
@@ -37,7 +39,7 @@ def plain(text: str) -> MarkedText:
     return MarkedText(normalize(text))
 
 
-def mark(text: str, targets: Sequence[str], *, keep_words: bool = False) -> MarkedText:
+def mark(text: str, targets: Sequence[str], *, keep_words: bool = False, language: str = "") -> MarkedText:
     """*text* with every mention of *targets* marked; targets without a mention are absent.
 
     A target is found as a whole word or phrase, with or without @ or #, in any case and with other separators
@@ -52,7 +54,7 @@ def mark(text: str, targets: Sequence[str], *, keep_words: bool = False) -> Mark
         if not found:
             absent.append(number)
         spans += [(start, end, number) for start, end in found]
-    return mark_spans(text, spans, targets=len(targets), absent=absent, keep_words=keep_words)
+    return mark_spans(text, spans, targets=len(targets), absent=absent, keep_words=keep_words, language=language)
 
 
 def mark_spans(
@@ -62,6 +64,7 @@ def mark_spans(
     targets: int,
     absent: Iterable[int] = (),
     keep_words: bool = False,
+    language: str = "",
 ) -> MarkedText:
     """*text* (normalized except for handles) with a marker at each (start, end, target) of *spans*, then normalized.
 
@@ -88,7 +91,7 @@ def mark_spans(
         at = end
     parts.append(text[at:])
     marked = normalize("".join(parts), keep_markers=True)
-    return MarkedText(marked, tuple(mentions[: marked.count(MARKER)]), targets, missing)
+    return MarkedText(marked, tuple(mentions[: marked.count(MARKER)]), targets, missing, language)
 
 
 def find_target(text: str, target: str) -> list[tuple[int, int]]:

@@ -190,6 +190,17 @@ class Score(BaseModel):
         Literal["low", "medium", "high"] | None,
         Field(description="A rule over the heads, see docs/explanation/urgency.md."),
     ] = None
+    language: Annotated[
+        str | None,
+        Field(description="ISO 639-1 code of the text's language, or `other`. Left out if the model reads any."),
+    ] = None
+    supported: Annotated[
+        bool | None,
+        Field(description="False if no weights support the language: the scores are then hardly better than chance."),
+    ] = None
+    weights: Annotated[
+        str | None, Field(description="`name@version` of the weights that gave the scores, if there are several.")
+    ] = None
     degraded: Annotated[
         bool, Field(description="True for a low-confidence early answer, given because too many texts were waiting.")
     ] = False
@@ -222,6 +233,9 @@ class ModelAnswer(BaseModel):
     heads: Annotated[dict[str, list[str]], Field(description="Each head and its labels.")]
     thresholds: Annotated[dict[str, dict[str, Share]], Field(description="Of the heads with independent labels.")]
     limits: dict[str, int]
+    languages: Annotated[
+        list[str], Field(description="ISO 639-1 codes of the supported languages; empty: texts are not identified.")
+    ] = []
 
 
 class WrongField(BaseModel):

@@ -19,7 +19,7 @@ from brandpulse.errors import ConfigError
 from brandpulse.runtime.logging_setup import set_up_logging
 from brandpulse.runtime.service_registry import announced
 from model.inference.score_cache import CachingScorer
-from model.loader import label_thresholds, load_scorer
+from model.language_weights import LanguageModel, load_language_model
 from model.serve.api_models import Limits
 from model.serve.app import application
 from model.serve.request_guard import GuardRules
@@ -43,11 +43,12 @@ def main(*, engine: Engine, weights: Path | None, threads: int | None, precision
     # no client connects to a server that cannot answer yet.
     with bind_socket(serve.host, serve.port) as listener, ExitStack() as until_stopped:
         overload = OverloadCheck(serve.overload_waiting_texts)
-        scorer = load_scorer(
+        model = load_language_model(
             engine, weights, threads, precision=precision, exit_policy=serve.tiers, overloaded=overload
         )
+        scorer = model.scorer
         url = _url(serve.host, listener.getsockname()[1])
-        service = build_service(scorer, serve, thresholds=label_thresholds(engine, weights))
+        service = build_service(scorer, serve, thresholds=model.default.thresholds, languages=model)
         overload.service = service
 
         def ready() -> None:
@@ -61,11 +62,14 @@ def main(*, engine: Engine, weights: Path | None, threads: int | None, precision
     return 0
 
 
-def build_service(scorer: "Scorer", serve: ServeSettings, *, thresholds: Thresholds) -> Service:
+def build_service(
+    scorer: "Scorer", serve: ServeSettings, *, thresholds: Thresholds, languages: LanguageModel | None = None
+) -> Service:
     """The service around *scorer* with the limits of *serve*."""
     return Service(
         scorer=CachingScorer(scorer, max_entries=serve.cached_texts) if serve.cached_texts else scorer,
         thresholds=thresholds,
+        languages=languages,
         batching=Batching(
             texts=serve.max_batch_texts, wait_seconds=serve.max_batch_wait_seconds, waiting=serve.max_waiting_texts
         ),

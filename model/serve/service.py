@@ -12,6 +12,7 @@ from brandpulse.runtime.metric_definitions import SERVE_METRICS
 from brandpulse.runtime.metrics import Telemetry
 from model.inference.score_cache import CachingScorer
 from model.inference.scorer import Scorer
+from model.language_weights import LanguageModel
 from model.serve.api_models import Limits
 from model.serve.batching import Batch, Batcher
 from model.text_scoring import TextRequest, TextScores, Thresholds, batch_scoring, score_json
@@ -35,6 +36,8 @@ class Service:
 
     scorer: Scorer
     thresholds: Thresholds = field(default_factory=dict)
+    languages: LanguageModel | None = None
+    """Identifies the languages of texts; None: no text is identified, and *thresholds* are for all."""
     batching: Batching = field(default_factory=Batching)
     limits: Limits = field(default_factory=Limits)
     telemetry: Telemetry = field(default_factory=lambda: Telemetry(SERVE_METRICS, service="serve"))
@@ -62,7 +65,7 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Scores texts while the context is open."""
         self._batcher = Batcher(
-            batch_scoring(self.scorer),
+            batch_scoring(self.scorer, None if self.languages is None else self.languages.identifier),
             max_batch=self.batching.texts,
             max_wait_seconds=self.batching.wait_seconds,
             max_waiting=self.batching.waiting,
@@ -83,9 +86,16 @@ class Service:
         results = await self.batcher.submit(requests)
         self.telemetry.counter("brandpulse_posts_degraded_total").inc(sum(scores.degraded for scores in results))
         return [
-            score_json(request, scores, self.thresholds, all_emotions=all_emotions)
+            self._score_json(request, scores, all_emotions=all_emotions)
             for request, scores in zip(requests, results, strict=True)
         ]
+
+    def _score_json(self, request: TextRequest, scores: TextScores, *, all_emotions: bool) -> dict[str, Any]:
+        if self.languages is None:
+            return score_json(request, scores, self.thresholds, all_emotions=all_emotions)
+        facts = self.languages.facts_of(scores.language)
+        weights = facts.name if self.languages.routed else ""
+        return score_json(request, scores, facts.thresholds, all_emotions=all_emotions, weights=weights)
 
     def name(self) -> dict[str, str]:
         return {"name": self.scorer.name, "version": self.scorer.version}

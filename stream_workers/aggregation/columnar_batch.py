@@ -120,6 +120,7 @@ class ScoredPosts(LazySequence[Scored]):
             facets=self._facets,
             facets_with_keyword=facets_with_keyword,
             digest=rows.digest(row),
+            language=rows.language(row),
         )
 
     def of_row(self, row: int) -> Scored:
@@ -138,9 +139,15 @@ def row_outcomes(rows: DecodedBatch, posts: ScoredPosts) -> list[Outcome]:
     return [
         dead_record
         if (dead_record := rows.dead.get(row)) is not None
-        else (next(matched) if has_brands[number] else Unmatched(decoded_post(rows, row), bool(rows.unread[row])))
+        else (next(matched) if has_brands[number] else _unmatched(rows, row))
         for row, number in enumerate(rows.match_numbers.tolist())
     ]
+
+
+def _unmatched(rows: DecodedBatch, row: int) -> Unmatched:
+    unread = bool(rows.unread[row])
+    brands = rows.matches[int(rows.unread_matches[row])].brands if unread else ()
+    return Unmatched(decoded_post(rows, row), unread, brands)
 
 
 def build_columnar_batch(

@@ -25,6 +25,7 @@ from brandpulse.state.outcomes.post_outcomes import (
 )
 from brandpulse.state.panes import IRRELEVANT, Pane
 from brandpulse.state.partition_state import PartitionStatus
+from stream_workers.aggregation import language_counts
 from stream_workers.aggregation.columnar_batch import ColumnarBatch
 from stream_workers.aggregation.deduplication import DedupLimits, DedupWindow
 from stream_workers.aggregation.event_time import FUTURE_TOLERANCE_MS, Retention
@@ -111,6 +112,7 @@ def fold_columns(
         hour_posts=hour_posts_from_columns(columns, bounds.hours, watermark_ms=watermark_ms, allowance=allowance),
         label_counts=_label_counts(columns),
         record_posts=_record_posts(rows.records.record_ms[matched]),
+        languages=language_counts.count_columns(columns),
         dead=[],
     )
 

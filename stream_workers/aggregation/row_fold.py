@@ -36,6 +36,7 @@ from stream_workers.aggregation.event_time import (
     classify_event_time,
 )
 from stream_workers.aggregation.hour_posts import BURST, PostAllowance, hour_posts_from_rows
+from stream_workers.aggregation.language_counts import count_rows
 from stream_workers.aggregation.outcome_counts import OutcomeCounter
 from stream_workers.aggregation.post_sample import SampleBounds, samples_from_rows
 from stream_workers.aggregation.recent_posts import newest_negatives_from_rows
@@ -185,6 +186,7 @@ def fold_rows(  # noqa: PLR0915 - one loop with one branch per outcome
     window = DedupWindow(status.generations, stored.duplicates, limits)
     counted: list[Scored] = []
     dead: list[DeadRecord] = []
+    uncounted: list[Unmatched] = []
     redrives = RedriveTracker(origins or {}, stored.redriven)
     for outcome in outcomes:
         record = _record(outcome)
@@ -220,6 +222,7 @@ def fold_rows(  # noqa: PLR0915 - one loop with one branch per outcome
         if isinstance(outcome, Unmatched):
             unmatched += not outcome.unread
             unread += outcome.unread
+            uncounted.append(outcome)
             post_outcomes.add(source, UNREAD if outcome.unread else UNMATCHED, offset)
             continue
         late += timeliness is LATE
@@ -263,6 +266,7 @@ def fold_rows(  # noqa: PLR0915 - one loop with one branch per outcome
         hour_posts=hour_posts_from_rows(counted, bounds.hours, watermark_ms=watermark_ms, allowance=allowance),
         label_counts=Counter((score.brand, score.label) for post in counted for score in post.brands),
         record_posts=Counter(ms for post in counted if (ms := post.decoded.record.record_ms) >= 0),
+        languages=count_rows(counted, uncounted),
         dead=dead,
         redriven=finished,
         origins=origins,

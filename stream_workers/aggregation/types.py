@@ -9,6 +9,7 @@ import msgspec
 from brandpulse.schema.dead_letters import RecordId
 from brandpulse.schema.identity import post_digest
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
+from brandpulse.state.outcomes.language_counts import AddedLanguages, with_added_languages
 from brandpulse.state.outcomes.near_misses import with_near_misses
 from brandpulse.state.outcomes.post_outcomes import Added, with_added_outcomes
 from brandpulse.state.panes import Pane
@@ -60,6 +61,8 @@ class Scored(msgspec.Struct, frozen=True, gc=False):
     """Of (source, id), for deduplication."""
     facets: tuple[tuple[str, BrandScore], ...] = ()
     """Series of each facet that the post is in, and the score of the facet's brand."""
+    language: str = ""
+    """As `brandpulse.text.languages` names it; empty if languages are not identified."""
 
     @property
     def masked_text(self) -> str:
@@ -76,6 +79,7 @@ def build_scored(
     facets: FacetMatcher | None = None,
     facets_with_keyword: Collection[int] = (),
     digest: bytes | None = None,
+    language: str = "",
 ) -> Scored:
     """*decoded* with its brand scores and facets. *digest*: as `Scored.digest`, if already computed."""
     brand_scores = tuple(map(BrandScore, brands, scores.targets, scores.labels, scores.score_micros, scores.urgency))
@@ -87,6 +91,7 @@ def build_scored(
         scores.heads,
         digest or post_digest(decoded.post.source, decoded.post.id),
         () if facets is None else facets.match(facets_with_keyword, scores.heads, brand_scores),
+        language,
     )
 
 
@@ -96,6 +101,8 @@ class Unmatched(msgspec.Struct, frozen=True, gc=False):
     decoded: DecodedPost
     unread: bool = False
     """It names a brand in a language that the model does not read: it is counted as unread instead."""
+    brands: tuple[str, ...] = ()
+    """The brands that an unread post names."""
 
 
 Outcome = Scored | Unmatched | DeadRecord
@@ -217,6 +224,8 @@ class Change:
     """Kafka timestamp (ms) -> posts among `counted`. Records without a timestamp are left out."""
     post_outcomes: Added = field(default_factory=dict)
     """Outcome counts of the batch, by period and source."""
+    languages: AddedLanguages = field(default_factory=dict)
+    """(brand, language) -> posts of the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +261,7 @@ def build_change(
     hour_posts: HourPosts,
     label_counts: Mapping[tuple[str, int], int],
     record_posts: Mapping[int, int],
+    languages: AddedLanguages,
     dead: Sequence[DeadRecord] = (),
     redriven: Mapping[bytes, int] | None = None,
     origins: Mapping[int, RecordId] | None = None,
@@ -273,6 +283,7 @@ def build_change(
             redriven=status.redriven + deltas.redriven,
             post_outcomes=with_added_outcomes(status.post_outcomes, post_outcomes),
             near_misses=with_near_misses(status.near_misses, near_misses or {}),
+            languages=with_added_languages(status.languages, languages),
             generations=window.generations,
             writer=writer,
         ),
@@ -292,4 +303,5 @@ def build_change(
         label_counts=label_counts,
         record_posts=record_posts,
         post_outcomes=post_outcomes,
+        languages=languages,
     )

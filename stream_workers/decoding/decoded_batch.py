@@ -35,6 +35,8 @@ class DecodedBatch:
         "dead",
         "digests",
         "event_ms",
+        "language_names",
+        "languages",
         "match_numbers",
         "matches",
         "near_misses",
@@ -43,6 +45,7 @@ class DecodedBatch:
         "sources",
         "unknown_author",
         "unread",
+        "unread_matches",
     )
 
     def __init__(  # noqa: PLR0917 - columns, each named where it is stored
@@ -81,6 +84,12 @@ class DecodedBatch:
         """(n,): whether the author is unknown (`brandpulse.schema.unknown_authors`); only of rows that name a brand."""
         self.unread = np.zeros(len(records), np.bool_)
         """(n,): whether it names a brand in a language that the model does not read. Such a row has `NO_MATCH`."""
+        self.unread_matches = np.zeros(len(records), np.intp)
+        """(n,): of an unread row, what `match_numbers` was before."""
+        self.languages = np.zeros(len(records), np.intp)
+        """(n,): index into `language_names`; only of rows that name a brand."""
+        self.language_names: Sequence[str] = ()
+        """As `brandpulse.text.languages.LanguageIdentifier.names`; empty: languages are not identified."""
         self.near_misses: Mapping[str, int] = {}
         """Near misses of brand keywords in a sample of the unmatched rows -> number of rows."""
 
@@ -104,6 +113,10 @@ class DecodedBatch:
     def match(self, row: int) -> TextMatch:
         return self.matches[int(self.match_numbers[row])]
 
+    def language(self, row: int) -> str:
+        """Of a *row* that names a brand; empty if languages are not identified."""
+        return self.language_names[int(self.languages[row])] if self.language_names else ""
+
     def digest(self, row: int) -> bytes:
         return bytes(self.digests[row])
 
@@ -125,6 +138,7 @@ class DecodedBatch:
     def mark_unread(self, row: int) -> None:
         """The model does not read the language of *row*: it is counted as unread, and for no brand."""
         self.unread[row] = True
+        self.unread_matches[row] = self.match_numbers[row]
         self.match_numbers[row] = 0
 
     def filter_by_time(self, wanted: Callable[[int], bool]) -> "DecodedBatch":
@@ -176,5 +190,11 @@ class DecodedBatch:
             np.concatenate([part.unknown_author for part in parts]),
         )
         whole.unread = np.concatenate([part.unread for part in parts])
+        whole.unread_matches = np.concatenate(
+            [part.unread_matches + first for part, first in zip(parts, first_match, strict=False)]
+        )
+        whole.languages = np.concatenate([part.languages for part in parts])
+        # One pipeline identifies languages in all its batches, or in none.
+        whole.language_names = parts[0].language_names
         whole.near_misses = sum((Counter(part.near_misses) for part in parts), Counter())
         return whole

@@ -22,7 +22,7 @@ from brandpulse.state.diagnosis.causes import dead_cause
 from brandpulse.state.namespaces import Replay
 from brandpulse.state.outcomes.post_outcomes import Cell
 from brandpulse.text.brand_matcher import BrandMatcher
-from brandpulse.text.languages import LanguageFilter
+from brandpulse.text.languages import OTHER, LanguageIdentifier
 from model.inference.score_cache import CachingScorer
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
@@ -85,13 +85,14 @@ class BatchPipeline:
         replay: Replay | None = None,
         facets: FacetMatcher | None = None,
         batch_size: AdaptiveBatchSize | None = None,
-        languages: LanguageFilter | None = None,
+        languages: LanguageIdentifier | None = None,
         near_misses: NearMissFinder | None = None,
     ) -> None:
         """*model_reads_text*: false for engine null, which needs no marks and scores all posts alike: what remains is a
         worker's cost without a model. It then takes *simulated_batch_seconds* for up to 512 posts, without using the
         CPU, like a GPU. *replay*: what a shadow namespace recomputes; posts of other times are left out. *batch_size*:
-        learns the model's speed. *languages*: texts that the model reads, if not all; others are counted as unread.
+        learns the model's speed. *languages*: identifies languages, if the model does not read all; others are counted as
+        unread.
         *near_misses*: searches posts without a brand."""
         self._replay = replay
         self._model_reads_text = model_reads_text
@@ -109,7 +110,7 @@ class BatchPipeline:
         self._retention = retention
         self._dedup_limits = dedup_limits
         self._telemetry = telemetry
-        self._metrics = PipelineMetrics(telemetry, brands, wall_ms)
+        self._metrics = PipelineMetrics(telemetry, brands, wall_ms, () if languages is None else languages.names)
         self._languages = languages
         self._near_misses = near_misses
         self._batch_size = batch_size or AdaptiveBatchSize(SIMULATED_BATCH)
@@ -144,18 +145,41 @@ class BatchPipeline:
         if not self._model_reads_text:
             empty_texts = [_empty_text(len(match.brands)) for match in rows.matches]
             return list(map(empty_texts.__getitem__, rows.match_numbers[rows.matched].tolist()))
+        self._identify_languages(rows)
         marked = []
         for row in rows.matched.tolist():
             try:
-                post = rows.post(row)
-                if self._languages is not None and not self._languages.reads(post.text, lang=post.lang):
-                    rows.mark_unread(row)
-                    continue
-                marked.append(self._marker.mark(post.text, rows.match(row).brands))
+                marked.append(self._marker.mark(rows.post(row).text, rows.match(row).brands, rows.language(row)))
             except Exception as error:
-                # Catches everything: a text that breaks the code must not stop the worker.
-                rows.mark_dead(row, "unmatchable", f"{type(error).__name__}: {error}")
+                _mark_broken(rows, row, error)
         return marked
+
+    def _identify_languages(self, rows: DecodedBatch) -> None:
+        """Stores the language of each row that names a brand, and marks those that the model does not read."""
+        if (languages := self._languages) is None:
+            return
+        rows.language_names = languages.names
+        matched = rows.matched
+        try:
+            posts = [rows.post(row) for row in matched.tolist()]
+            found = languages.identify([post.text for post in posts], [post.lang for post in posts])
+        except Exception:
+            found = [self._identify_alone(rows, row, languages) for row in matched.tolist()]
+        numbers = {language: number for number, language in enumerate(languages.names)}
+        rows.languages[matched] = list(map(numbers.__getitem__, found))
+        for row, language in zip(matched.tolist(), found, strict=True):
+            if language == OTHER and row not in rows.dead:
+                rows.mark_unread(row)
+
+    @staticmethod
+    def _identify_alone(rows: DecodedBatch, row: int, languages: LanguageIdentifier) -> str:
+        """The language of *row*, which is dead afterwards if its text is what broke the batch."""
+        try:
+            post = rows.post(row)
+            return languages.identify([post.text], [post.lang])[0]
+        except Exception as error:
+            _mark_broken(rows, row, error)
+            return OTHER
 
     # -- second thread: the model -----------------------------------------------------------------------------------
 
@@ -371,6 +395,11 @@ class BatchPipeline:
         started = time.perf_counter()
         yield
         self._telemetry.counter("brandpulse_stage_seconds_total").labels(stage).inc(time.perf_counter() - started)
+
+
+def _mark_broken(rows: DecodedBatch, row: int, error: Exception) -> None:
+    """A text that breaks the code, whatever the error, must not stop the worker."""
+    rows.mark_dead(row, "unmatchable", f"{type(error).__name__}: {error}")
 
 
 @lru_cache(maxsize=1_024)

@@ -6,7 +6,7 @@ Both are at-least-once: they are written before `next` moves, so a crash in betw
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -26,6 +26,14 @@ KafkaHeaders = list[tuple[str, bytes]]
 MAX_ERROR_CHARS = 500
 CUT_BYTES = 65_536
 """What is kept of a value that is too large for the broker; header brandpulse.cut then holds its full length."""
+
+
+class ModelLabels(NamedTuple):
+    """What a scored post says about the weights that scored it."""
+
+    model: str
+    """`name@version`."""
+    emotion_thresholds: Sequence[float] = EVEN_THRESHOLDS
 
 
 class OutputProducer(Protocol):
@@ -75,6 +83,7 @@ def encode_scored(
                 for score in scored.brands
             ],
             **label_fields(scored.heads, emotion_thresholds),
+            "language": scored.language or None,
             "model": model,
             "topic_id": topic_id,
             "partition": partition,
@@ -95,10 +104,12 @@ class KafkaOutputProducer:
         dlq_topic: str,
         model: str,
         emotion_thresholds: Sequence[float] = EVEN_THRESHOLDS,
+        languages: Mapping[str, ModelLabels] | None = None,
         timeout_seconds: float = 30.0,
         end_offset: Callable[[int], int] = lambda _partition: ALL,
     ) -> None:
-        """*end_offset*: partition -> offset below which its scored posts are written (`ScoredTopicGate`)."""
+        """*model* and *emotion_thresholds*: of the weights that score posts in every language but *languages*.
+        *end_offset*: partition -> offset below which its scored posts are written (`ScoredTopicGate`)."""
         self._config = producer_config(bootstrap_servers) | {
             # Larger than any batch, so that produce() never finds the queue full.
             "queue.buffering.max.messages": 1_000_000,
@@ -113,8 +124,8 @@ class KafkaOutputProducer:
         self._posts_topic = posts_topic
         self._scored_topic = scored_topic
         self._dlq_topic = dlq_topic
-        self._model = model
-        self._emotion_thresholds = emotion_thresholds
+        self._labels = ModelLabels(model, emotion_thresholds)
+        self._languages = languages or {}
         self._timeout_seconds = timeout_seconds
         self._failed: KafkaError | None = None
         self._lock = threading.Lock()
@@ -129,7 +140,7 @@ class KafkaOutputProducer:
             self._produce(
                 self._scored_topic,
                 scored.decoded.post.id.encode(),
-                encode_scored(scored, topic_id, partition, self._model, self._emotion_thresholds),
+                encode_scored(scored, topic_id, partition, *self._languages.get(scored.language, self._labels)),
             )
 
     def add_dead(

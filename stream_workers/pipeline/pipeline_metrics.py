@@ -15,12 +15,17 @@ from stream_workers.decoding.post_decoder import REASONS
 class PipelineMetrics:
     """Called by the storing thread only."""
 
-    def __init__(self, telemetry: Telemetry, brands: Sequence[str], wall_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, telemetry: Telemetry, brands: Sequence[str], wall_ms: Callable[[], int], languages: Sequence[str] = ()
+    ) -> None:
+        """*languages*: that posts may be counted in."""
         self._telemetry = telemetry
         self._wall_ms = wall_ms
         self._sources: dict[str, str] = {}
         self._labelled = frozenset(brands[:LABELLED_BRANDS])
         # A series that starts with its first event hides that event from rate() and increase().
+        for language in languages:
+            telemetry.counter("brandpulse_posts_language_total").labels(language)
         for reason in REASONS:
             telemetry.counter("brandpulse_posts_dead_total").labels(reason)
         for brand in (*self._labelled, OTHER_BRANDS) if len(brands) > LABELLED_BRANDS else self._labelled:
@@ -42,6 +47,8 @@ class PipelineMetrics:
         for dead_record in change.dead:
             if dead_record.record.offset not in change.origins:
                 counter("brandpulse_posts_dead_total").labels(dead_record.reason).inc()
+        for (_, language), posts in change.languages.items():
+            counter("brandpulse_posts_language_total").labels(language).inc(posts)
         for (brand, label), posts in change.label_counts.items():
             shown = brand if brand in self._labelled else OTHER_BRANDS
             counter("brandpulse_posts_counted_total").labels(shown, BRAND_SENTIMENTS[label]).inc(posts)

@@ -21,10 +21,10 @@ class BrandMarker:
     def __init__(self, matcher: BrandMatcher) -> None:
         self._matcher = matcher
 
-    def mark(self, text: str, brands: Sequence[str]) -> MarkedText:
+    def mark(self, text: str, brands: Sequence[str], language: str = "") -> MarkedText:
         """*text* with its mentions of *brands* marked; target i is brand i.
 
-        *brands* are those that `BrandMatcher.match` found in *text*.
+        *brands* are those that `BrandMatcher.match` found in *text*. *language*: as `MarkedText.language`.
         """
         model_text = normalize(text, keep_handles=True)
         normalized, starts, ends = normalize_with_offsets(model_text)
@@ -34,7 +34,7 @@ class BrandMarker:
             for start, end, number in self._matcher.locate(hits, brands)
         )
         spans = [(starts[start], ends[end - 1], number) for start, end, number in _merge_overlaps(found)]
-        return mark_spans(model_text, spans, targets=len(brands))
+        return mark_spans(model_text, spans, targets=len(brands), language=language)
 
 
 def _include_signs(normalized: str, start: int) -> int:

@@ -21,6 +21,7 @@ class _FacetRule:
 
     facet: Facet
     number: int
+    heads: frozenset[str]
     emotions: tuple[tuple[int, float], ...]
     """Column of the emotion head, and the probability from which the emotion is reported."""
     moods: frozenset[int]
@@ -29,6 +30,8 @@ class _FacetRule:
 
     def accepts_post(self, facets_with_keyword: Collection[int], heads: Mapping[str, Sequence[float]]) -> bool:
         facet = self.facet
+        if not heads.keys() >= self.heads:
+            return False  # the weights of the post's language lack a head
         if facet.words and self.number not in facets_with_keyword:
             return False
         if self.emotions and not any(heads["emotion"][column] >= threshold for column, threshold in self.emotions):
@@ -67,6 +70,7 @@ class FacetMatcher:
             _FacetRule(
                 facet,
                 number,
+                frozenset(facet.heads),
                 tuple((EMOTIONS.index(name), emotion_thresholds[EMOTIONS.index(name)]) for name in facet.emotions),
                 frozenset(MOODS.index(name) for name in facet.mood),
                 frozenset(BRAND_SENTIMENTS.index(name) for name in facet.sentiment),

@@ -9,7 +9,7 @@ import numpy as np
 
 from brandpulse.schema.posts import BRAND_SENTIMENTS, URGENCIES, Urgency
 from brandpulse.state.panes import IRRELEVANT, MICROS, counted_as
-from model.inference.scorer import Scores
+from model.inference.scorer import NOT_SCORED, Scores
 from model.inputs.target_marking import MarkedText
 from model.urgency.rule import urgency
 
@@ -83,12 +83,15 @@ def score_results(scores: Scores, posts: Sequence[MarkedText]) -> list[ScoreResu
         strict=True,
     )
     tables = {name: table.tolist() for name, table in scores.heads.items()}
+    heads = [{name: table[row] for name, table in tables.items()} for row in range(len(posts))]
+    if any((table[:, 0] < 0).any() for table in scores.heads.values()):
+        heads = [{name: row for name, row in one.items() if row[0] != NOT_SCORED} for one in heads]
     heads_finite = np.ones(len(posts), dtype=bool)
     for table in scores.heads.values():
         heads_finite &= np.isfinite(table).all(axis=1)
     return [
-        _result(list(islice(rows, post.targets)), {name: table[row] for name, table in tables.items()}, finite=finite)
-        for row, (post, finite) in enumerate(zip(posts, heads_finite.tolist(), strict=True))
+        _result(list(islice(rows, post.targets)), of_post, finite=finite)
+        for post, of_post, finite in zip(posts, heads, heads_finite.tolist(), strict=True)
     ]
 
 
@@ -96,7 +99,12 @@ def _urgencies(scores: Scores, posts: Sequence[MarkedText]) -> list[Urgency | No
     """One for each target of *posts*."""
     if "risk" not in scores.heads:
         return [None] * len(scores.target)
-    return [URGENCIES[level] for level in urgency(scores, posts)]
+    levels: list[Urgency | None] = [URGENCIES[level] for level in urgency(scores, posts)]
+    unknown = scores.heads["risk"][:, 0] == NOT_SCORED
+    if unknown.any():
+        owners = np.repeat(unknown, [post.targets for post in posts])
+        levels = [None if missing else level for level, missing in zip(levels, owners.tolist(), strict=True)]
+    return levels
 
 
 def _result(rows: Sequence[Any], heads: Mapping[str, Sequence[float]], *, finite: bool) -> ScoreResult:

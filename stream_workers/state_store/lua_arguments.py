@@ -7,6 +7,7 @@ import msgspec
 
 from brandpulse.schema.identity import DIGEST_BYTES
 from brandpulse.state.keys import DAY_MS, HOUR_MS, PartitionKeys
+from brandpulse.state.outcomes.language_counts import encode_language_counts
 from brandpulse.state.outcomes.near_misses import encode_near_misses
 from brandpulse.state.outcomes.post_outcomes import encode_outcomes
 from brandpulse.state.partition_state import PartitionStatus, encode_generations
@@ -142,6 +143,7 @@ def batch_fields(status: PartitionStatus) -> dict[str, Any]:
         "keyless": status.keyless,
         "fates": encode_outcomes(status.post_outcomes),
         "near_misses": encode_near_misses(status.near_misses),
+        "languages": encode_language_counts(status.languages),
         "generations": encode_generations(status.generations),
         # A partition that writes is not idle; the next heartbeat may set it again.
         "caught_up": 0,

@@ -24,7 +24,7 @@ from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import PartitionStatus
 from brandpulse.state.stored_posts import HourPost, SampledPost
 from brandpulse.text.brand_matcher import BrandMatcher
-from brandpulse.text.languages import LanguageFilter
+from brandpulse.text.languages import OTHER, LanguageIdentifier
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
 from stream_workers.aggregation.columnar_batch import ScoredPosts, build_columnar_batch, row_outcomes
@@ -47,7 +47,7 @@ BRANDS = ("Acme", "Bolt", "Cafe")
 FACETS = [Facet(name="refund", words=["refund"]), Facet(name="angry", words=["angry"], sentiment=["negative"])]
 MATCHER = BrandMatcher([Brand(name=name, terms=[name.lower()]) for name in BRANDS], FACETS)
 HASHER = AuthorHasher("key")
-LANGUAGES = LanguageFilter(("en",))
+LANGUAGES = LanguageIdentifier(("en",))
 FEW_IDS = DedupLimits(memory_ms=2 * HOUR_MS, max_ids=60)
 AGES = [0] * 8 + [30_000, 200_000, 4 * HOUR_MS, 50 * HOUR_MS, 91 * DAY_MS, -2 * MINUTE_MS, -10 * MINUTE_MS]
 SERIES = [name for brand in BRANDS for name in (brand, *(facet_series(brand, facet.name) for facet in FACETS))]
@@ -105,7 +105,7 @@ class Worker:
     def count(self, records: Sequence[Record]) -> None:
         rows = PythonBatchDecoder(MATCHER, HASHER).decode(Records.from_records(records))
         for row in rows.matched.tolist():
-            if not LANGUAGES.reads(rows.post(row).text, lang=rows.post(row).lang):
+            if LANGUAGES.identify([rows.post(row).text], [rows.post(row).lang]) == [OTHER]:
                 rows.mark_unread(row)
         marked = [
             BrandMarker(MATCHER).mark(rows.post(row).text, rows.match(row).brands) for row in rows.matched.tolist()

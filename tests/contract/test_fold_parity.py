@@ -58,16 +58,24 @@ class A:
         return record if self.key else msgspec.structs.replace(record, key=None)
 
 
+LANGUAGES = ("en", "de", "other")
+
+
 class Read:
     """*posts* after the model, for both folds."""
 
-    def __init__(self, posts: list[A], first: int = 0, facets: list[Facet] | None = None) -> None:
+    def __init__(
+        self, posts: list[A], first: int = 0, facets: list[Facet] | None = None, *, identified: bool = True
+    ) -> None:
         reader = PythonBatchDecoder(BrandMatcher(BRANDS, facets or ()), AuthorHasher("key"))
         rows = reader.decode(Records.from_records([post.record(first + at) for at, post in enumerate(posts)]))
         assert not rows.dead
         for row in rows.matched.tolist():
             if "refund cafe" in posts[row].text:
                 rows.mark_unread(row)
+        if identified:
+            rows.language_names = LANGUAGES
+            rows.languages[rows.matched] = [len(posts[row].author) % 2 for row in rows.matched.tolist()]
         rows.near_misses = Counter(post.author for post in posts)
         asked = FacetMatcher(facets, heads=("sentiment", "target", "mood")) if facets else None
         verdicts = [_verdict(posts[row].sentiment, len(rows.match(row).brands)) for row in rows.matched.tolist()]
@@ -152,6 +160,17 @@ def test_batch_without_brands_gives_the_same_change() -> None:
     assert slow.status.clock_ms == NOON_MS + 7 * MINUTE_MS
 
 
+def test_each_brand_counts_its_posts_by_language() -> None:
+    posts = [A("1"), A("2", author="eve1"), A("3", "bolt, acme"), A("4", "refund cafe"), A("5", "nothing")]
+    quick, slow = Read(posts).both(a_status(), Stored())
+    assert the_same(quick, slow)
+    assert slow.status.languages == (
+        ("Acme", (("de", 2), ("en", 1))),
+        ("Bolt", (("de", 1),)),
+        ("Cafe", (("other", 1),)),
+    )
+
+
 @pytest.mark.parametrize(
     ("posts", "stored"),
     [
@@ -186,16 +205,17 @@ posts_of = st.builds(
     st.lists(st.lists(posts_of, min_size=1, max_size=40), min_size=1, max_size=4),
     st.sampled_from([None, FACETS]),
     st.sampled_from([PostAllowance(0, 0), PostAllowance(1, 0), PostAllowance(2, 7), BURST]),
+    st.booleans(),
 )
 def test_both_folds_give_the_same_change_for_any_stream(
-    batches: list[list[A]], facets: list[Facet] | None, allowance: PostAllowance
+    batches: list[list[A]], facets: list[Facet] | None, allowance: PostAllowance, identified: bool
 ) -> None:
     """Several batches in a row, each on the panes, sketches, generations and samples of the earlier ones."""
     store, status, bounds = MemoryPartitionStore(), a_status(), SampleBounds()
     store.rebase(None, status)
     first = 0
     for batch in batches:
-        read = Read(batch, first, facets)
+        read = Read(batch, first, facets, identified=identified)
         first += len(batch)
         digests, cells = plan_rows(read.outcomes)
         quick_digests, quick_cells = plan_columns(read.columns)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 from redis.crc import key_slot
@@ -96,6 +97,22 @@ def test_outcomes_by_source_are_loaded(store: PartitionStore) -> None:
     }
     assert loaded.post_outcomes == change.status.post_outcomes
     assert (loaded.unread, loaded.keyless, loaded.near_misses) == (1, 1, (("#AcmeAir for acme air", 2),))
+
+
+def test_posts_by_language_are_loaded(store: PartitionStore) -> None:
+    status = begun(store)
+    german = msgspec.structs.replace(a_scored("1"), language="de")
+    unread = Unmatched(a_scored("2", offset=1).decoded, unread=True, brands=("Acme", "Bolt"))
+    digests, cells = plan_rows([german, unread])
+    [stored] = store.read([ReadRequest(status, digests, cells)])
+    change = fold_rows(status, [german, unread], 2, stored, retention=RETENTION, limits=LIMITS)
+    assert store.apply([change]) == [Applied()]
+    loaded = store.load("posts", 0)
+    assert loaded is not None
+    [brand] = [score.brand for score in german.brands]
+    assert dict(loaded.languages)["Bolt"] == (("other", 1),)
+    assert dict(dict(loaded.languages)[brand])["de"] == 1
+    assert loaded.languages == change.status.languages
 
 
 def test_repeated_batch_is_refused_and_changes_nothing(store: PartitionStore) -> None:

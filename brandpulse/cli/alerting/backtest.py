@@ -283,16 +283,16 @@ def _scored_texts(
     from brandpulse.config.settings import Settings, load_settings
     from brandpulse.schema.identity import AuthorHasher
     from brandpulse.text.brand_matcher import BrandMatcher
-    from brandpulse.text.languages import LanguageFilter
     from model.inputs.target_marking import plain
-    from model.loader import languages_of, load_scorer
+    from model.language_weights import load_language_model
     from stream_workers.scoring.brand_marker import BrandMarker
 
-    scorer = load_scorer(engine.value)
+    model = load_language_model(engine.value)
+    scorer = model.scorer
     version = f"{scorer.name}@{scorer.version}"
     matcher = BrandMatcher(load_brands(brands), facets)
     # A worker counts scores towards brands. Scores of whole posts exist only here, and skip no language.
-    languages = languages_of(engine.value, None) if sentiment is Sentiment.BRAND else ()
+    languages = model.identifier if sentiment is Sentiment.BRAND else None
     known = read_scores(scores, version=version) if scores is not None else {}
     texts = RecordedTexts(
         BrandScoring(matcher, BrandMarker(matcher), scorer)
@@ -301,7 +301,8 @@ def _scored_texts(
         known,
         author_hash=AuthorHasher(load_settings(Settings).author_key.get_secret_value()).of_author,
         facets=facet_matcher(facets, scorer),
-        languages=LanguageFilter(languages) if languages else None,
+        languages=languages,
+        routed=model.routed if languages is not None else (),
         keep_heads=any(facet.heads for facet in facets),
     )
     tally = Tally()

@@ -47,15 +47,16 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text, with all heads.")] = False,
 ) -> None:
     """Print the sentiment of each text, and towards each brand."""
-    from model.loader import label_thresholds, load_scorer
+    from model.language_weights import load_language_model
     from model.text_scoring import TextRequest, batch_scoring, score_json
 
-    score_batch = batch_scoring(load_scorer(engine, weights, threads, precision=precision))
-    thresholds = label_thresholds(engine, weights)
+    model = load_language_model(engine, weights, threads, precision=precision)
+    score_batch = batch_scoring(model.scorer, model.identifier)
     for chunk in _chunks(texts if texts else (line.rstrip("\n") for line in sys.stdin)):
         requests = [TextRequest(text, tuple(target or ())) for text in chunk]
         for request, scores in zip(requests, score_batch(requests), strict=True):
-            result = score_json(request, scores, thresholds)
+            facts = model.facts_of(scores.language)
+            result = score_json(request, scores, facts.thresholds, weights=facts.name if model.routed else "")
             if as_json:
                 typer.echo(json.dumps(result["sentiment"] | {"text": request.text} | result))
                 continue

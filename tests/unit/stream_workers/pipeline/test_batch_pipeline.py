@@ -18,7 +18,7 @@ from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS
 from brandpulse.state.outcomes.post_outcomes import SOURCES
 from brandpulse.state.partition_state import PartitionStatus
 from brandpulse.text.brand_matcher import BrandMatcher
-from brandpulse.text.languages import LanguageFilter
+from brandpulse.text.languages import LanguageIdentifier
 from model.inference.adapters import ClassifierScorer
 from model.inference.keyword_classifier import KeywordClassifier
 from model.inference.score_cache import CachingScorer
@@ -137,7 +137,7 @@ class Bench:
             telemetry=self.telemetry,
             wall_ms=lambda: NOON_MS,
             batch_size=self.batch_size,
-            languages=LanguageFilter(["en"]),
+            languages=LanguageIdentifier(["en"]),
             near_misses=NearMissFinder([Brand(name=name, terms=[name]) for name in named]),
         )
         self.store.rebase(None, a_status())
@@ -554,6 +554,8 @@ def test_post_in_an_unread_language_counts_for_no_brand() -> None:
     assert post_outcomes == {"on_time": 1, "unread": 2, "unmatched": 1}
     exposed = bench.telemetry.expose().decode()
     assert "brandpulse_posts_unread_total 2.0" in exposed
+    assert bench.stored.languages == (("Acme", (("en", 1), ("other", 2))),)
+    assert 'brandpulse_posts_language_total{language="other"} 2.0' in exposed
     assert 'brandpulse_posts_fate_total{fate="unread",source="test"} 2.0' in exposed
 
 
