@@ -53,8 +53,10 @@ def finish_snapshots(
     model.load_state_dict(weights)
     sides = {part: answer_sides(model, rows) for part, rows in validation.items()}
     full, early = ({part: both[side] for part, both in sides.items()} for side in (0, 1))
-    late, soon = calibrate(full), calibrate(early)
-    confidence = exit_thresholds(full, early, late, soon, loss=recipe.exit_loss)
+    # What only reports must not choose: a temperature fitted on a part makes its calibration error too good.
+    fitting, fitting_early = (without_reporting_parts(answers, recipe) for answers in (full, early))
+    late, soon = calibrate(fitting), calibrate(fitting_early)
+    confidence = exit_thresholds(fitting, fitting_early, late, soon, loss=recipe.exit_loss)
     said = {part: head_metrics(answers, late) for part, answers in full.items()}
     out.mkdir(parents=True, exist_ok=True)
     report = {
@@ -71,6 +73,19 @@ def finish_snapshots(
     version = pack_run(model, out, recipe=recipe, late=late, soon=soon, exit_confidence=least, posts=posts, facts=facts)
     log_progress("finished", weights=name, version=version, out=str(out))
     return version
+
+
+def without_reporting_parts(answers: Mapping[str, SideAnswers], recipe: HeadsRecipe) -> dict[str, SideAnswers]:
+    """*answers* of the parts that may choose: all but those in `held_out` that `judged_by` does not name.
+
+    A head with labels in no other part is calibrated on all parts, because it cannot be used without.
+    """
+    reporting = set(recipe.held_out) - {name.removesuffix("+words") for name in recipe.judged_by}
+    found = {part: each for part, each in answers.items() if part.removesuffix("+words") not in reporting}
+    lost = {head for each in answers.values() for head in each.logits} - {
+        head for each in found.values() for head in each.logits
+    }
+    return dict(answers) if lost else found
 
 
 def candidates(snapshots: Sequence[Path]) -> Iterator[tuple[str, dict[str, Tensor]]]:

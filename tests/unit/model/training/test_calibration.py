@@ -153,3 +153,16 @@ class TestFinishing:
         assert mean_metric(found, {"tiny": "sentiment_f1"}) == 0.25
         with pytest.raises(ConfigError, match=r"judged_by\.tiny: unknown metric 'mood_f1'; known are sentiment_recall"):
             mean_metric(found, {"tiny": "mood_f1"})
+
+    def test_parts_that_only_report_choose_no_temperature(self) -> None:
+        from model.training.calibration import SideAnswers
+        from model.training.snapshot_selection import without_reporting_parts
+        from tests.support.model.training_data import a_recipe
+
+        recipe = a_recipe(judged_by={"topics_choose+words": "target_recall"}, held_out=("topics_choose", "topics"))
+        one = SideAnswers({"target": np.zeros((1, 4))}, {"target": np.zeros(1, dtype=np.int64)})
+        parts = dict.fromkeys(["tiny", "topics_choose", "topics_choose+words", "topics", "topics+words"], one)
+        assert list(without_reporting_parts(parts, recipe)) == ["tiny", "topics_choose", "topics_choose+words"]
+        # A head that has labels nowhere else must be calibrated all the same.
+        other = SideAnswers({"sentiment": np.zeros((1, 3))}, {"sentiment": np.zeros(1, dtype=np.int64)})
+        assert without_reporting_parts({"tiny": other, "topics": one}, recipe).keys() == {"tiny", "topics"}
