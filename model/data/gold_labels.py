@@ -1,7 +1,7 @@
 """The labelled rows of a file for one task: texts, targets, and the gold label of each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,6 +68,16 @@ class GoldRows:
     """The field that divides the rows into subsets; empty if none does."""
     subsets: tuple[str, ...] = ()
     """For each row its value of `by`."""
+
+    def rows(self, chosen: Sequence[int]) -> "GoldRows":
+        """Only the rows with the indexes *chosen*."""
+        return replace(
+            self,
+            texts=tuple(self.texts[at] for at in chosen),
+            targets=tuple(self.targets[at] for at in chosen),
+            lines=tuple(self.lines[at] for at in chosen),
+            values=self.values[list(chosen)],
+        )
 
 
 def read_gold(path: Path, task: Task, labels: Sequence[str] | None = None, by: str = "") -> GoldRows:

@@ -78,6 +78,22 @@ def text_groups(texts: Sequence[str]) -> Groups:
     return np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=np.int64)
 
 
+def drawn_metrics(
+    measure: MetricFunction, groups: Groups, *, seed: int, resamples: int = RESAMPLES
+) -> dict[str, Matrix]:
+    """Metric -> (1 + resamples,): its value on all rows, then on each bootstrap resample of the texts.
+
+    Equal *groups* and *seed* give the same resamples, so differences and means of these arrays are paired.
+    """
+    drawn = _resampled(measure, groups, seed=seed, resamples=resamples)
+    return {name: np.append(value, drawn[name]) for name, value in point_estimates(measure, len(groups)).items()}
+
+
+def estimate(drawn: Matrix) -> tuple[float, float, float]:
+    """(value, low, high) of an array of `drawn_metrics`, or of a difference or mean of several."""
+    return (float(drawn[0]), *_interval(drawn[1:]))
+
+
 def intervals(
     measure: MetricFunction, groups: Groups, *, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, tuple[float, float]]:
