@@ -105,7 +105,9 @@ def prepare(
     from model.training.data.corpus import check_sources, encode_texts, read_sources
     from model.training.fit.initial_weights import initial_network, tokenizer_of
 
-    texts = check_sources(read_sources(data, recipe), tests, limit=rows, seed=recipe.seed)
+    texts = check_sources(
+        read_sources(data, recipe), tests, limit=rows, validation_limit=recipe.validation_rows, seed=recipe.seed
+    )
     if unknown := [name for name in recipe.judged_by if name not in texts.validation]:
         raise ConfigError(
             f"judged_by.{unknown[0]}: unknown validation set; known sets are {', '.join(texts.validation)}"

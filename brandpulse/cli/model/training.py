@@ -99,7 +99,7 @@ def finish(
     from model.training.run import finish_run
 
     chosen = read_recipe(find_recipe(recipe), HeadsRecipe)
-    texts = check_sources(read_sources(data, chosen))
+    texts = check_sources(read_sources(data, chosen), validation_limit=chosen.validation_rows, seed=chosen.seed)
     version = finish_run(run, out, texts, recipe=chosen, base=base or default_base(), snapshots=snapshots)
     typer.echo(f"wrote {out}, version {version}; metrics in {out / 'training.json'}")
 

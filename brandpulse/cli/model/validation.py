@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from brandpulse.cli.model.options import EngineOption, PrecisionOption, ThreadsOption, TiersOption
+from model.spec.weights import WEIGHTS
+
 FolderOption = Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder with the data sets.")]
 
 
@@ -37,7 +40,78 @@ def split(
     typer.echo(f"wrote {out / 'parts.json'}; next: name the parts in `held_out` of a recipe")
 
 
+def gap(
+    *,
+    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder that `model split` wrote.")],
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Weights folder. Repeat it for several seeds: the mean and the spread are reported. "
+            "Default: the shipped weights."
+        ),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, file_okay=False, help="Weights to compare with (paired). Repeat it for its seeds."),
+    ] = None,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the report to this file.")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Maximum number of posts of each part. Default: all.")] = None,
+    engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
+    tiers: TiersOption = "full",
+    threads: ThreadsOption = None,
+) -> None:
+    """Measure both sentiment heads on validation parts, and what new topics, months and sources cost."""
+    from model.evaluation.evaluator import write_report
+    from model.report.evaluation_run import EvaluatedModel
+    from model.report.gap_table import tables
+    from model.report.generalisation import measure_gap
+
+    if json_out is not None and not json_out.parent.is_dir():
+        raise typer.BadParameter(f"expected a file in an existing folder, got {json_out}", param_hint="--json")
+    models, others = (
+        [
+            EvaluatedModel(weights=folder, engine=engine, precision=precision, exit_policy=tiers, threads=threads)
+            for folder in folders
+        ]
+        for folders in (weights or [WEIGHTS], against or [])
+    )
+    report = measure_gap(data, models, against=others, limit=rows)
+    if json_out is not None:
+        write_report(report, json_out)
+    typer.echo(tables(report))
+
+
+def leave_out(
+    *,
+    data: FolderOption,
+    out: Annotated[Path, typer.Option(help="Folder for the runs and the report. Called again, it continues.")],
+    recipe: Annotated[str, typer.Option(help="Name of a shipped recipe, or a YAML file.")] = "short",
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="Set to leave out. Repeatable. Default: each set of the recipe with targets."),
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Maximum number of training posts of each run.")] = 12_000,
+    base: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Encoder or weights to start from. Default: MiniLM-L6."),
+    ] = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Train a short run without each source, and measure it on that source's posts."""
+    from model.training.fit.initial_weights import default_base
+    from model.training.fit.recipe import HeadsRecipe, find_recipe, read_recipe
+    from model.training.leave_one_out import leave_one_out, table
+
+    chosen = read_recipe(find_recipe(recipe), HeadsRecipe)
+    report = leave_one_out(
+        data, out, recipe=chosen, base=base or default_base(), sources=source or (), rows=rows, threads=threads
+    )
+    typer.echo(table(report))
+    typer.echo(f"wrote {out / 'leave_out.json'}")
+
+
 def register(app: typer.Typer) -> None:
     """Adds the commands to *app*."""
-    for command in (split,):
+    for command in (split, gap, leave_out):
         app.command()(command)

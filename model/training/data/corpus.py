@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parents[2] / "training_posts"
 """Folder of the data sets that are part of the package, as plain JSON lines."""
+
+Row = TypeVar("Row")
 
 Line = tuple[int, dict[str, Any]]
 """Line number in its file, row."""
@@ -95,13 +97,13 @@ def _read_held_out(data: Path, names: Sequence[str]) -> dict[str, list[Line]]:
 
 
 def _read_source(data: Path, source: Source) -> SourceRows:
-    files = {name: _set_files(data, name) for name in source.names}
+    files = {name: set_files(data, name) for name in source.names}
     train = [line for path, _ in files.values() for line in numbered_rows(path)]
     validation = {name: list(numbered_rows(path)) for name, (_, path) in files.items()}
     return SourceRows("+".join(source.names), source, train, validation)
 
 
-def _set_files(data: Path, name: str) -> tuple[Path, Path]:
+def set_files(data: Path, name: str) -> tuple[Path, Path]:
     """The training and the validation file of a data set: both in *data*, or both shipped.
 
     A set of which *data* holds only one file is not completed with a shipped one: the two would not fit together.
@@ -120,11 +122,17 @@ def _read_custom_file(data: Path, source: CustomFile, seed: int) -> SourceRows:
 
 
 def check_sources(
-    parts: Sequence[SourceRows], tests: Iterable[Path] = (), *, limit: int | None = None, seed: int = 0
+    parts: Sequence[SourceRows],
+    tests: Iterable[Path] = (),
+    *,
+    limit: int | None = None,
+    validation_limit: int | None = None,
+    seed: int = 0,
 ) -> CheckedTexts:
     """The usable examples of *parts*: without empty texts and texts of a validation or test set.
 
-    *limit* is the maximum number of training rows of all sources, for a quick test. Raises ConfigError with line
+    *limit* is the maximum number of training rows of all sources, for a quick test, and *validation_limit* that of each
+    validation set. Raises ConfigError with line
     numbers if a validation row is also in one of the *tests*, which would make their metrics meaningless.
     """
     test_keys = {path: {leak_key(str(row.get("text", ""))) for _, row in table_rows(path)} - {""} for path in tests}
@@ -151,6 +159,12 @@ def check_sources(
     if limit is not None and limit < checked.kept:
         generator, share = np.random.default_rng(seed), limit / checked.kept
         sources = [(part, _sample(rows, share, generator)) for part, rows in sources]
+    if validation_limit is not None:
+        draw = np.random.default_rng(seed)
+        validation = {
+            name: _sample(lines, min(1.0, validation_limit / max(len(lines), 1)), draw)
+            for name, lines in validation.items()
+        }
     log_progress("checks", rows=checked.rows, kept=checked.kept, empty=checked.empty, leaked=checked.leaked)
     log_progress("shared", texts_in_more_than_one_source=checked.shared)
     try:
@@ -193,7 +207,7 @@ def _trainable_rows(
     return usable, seen
 
 
-def _sample(rows: list[dict[str, Any]], share: float, generator: np.random.Generator) -> list[dict[str, Any]]:
+def _sample(rows: list[Row], share: float, generator: np.random.Generator) -> list[Row]:
     chosen = generator.permutation(len(rows))[: max(1, round(share * len(rows)))]
     return [rows[at] for at in sorted(chosen.tolist())]
 

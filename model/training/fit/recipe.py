@@ -125,7 +125,11 @@ class HeadsRecipe(Schedule):
     pooling: Literal["first", "mean"] = "first"
     """What heads for whole posts read: the state of the first token, or the mean of all (torch only, for teachers)."""
     held_out: tuple[str, ...] = Field(default=(), examples=[["target_topics_choose"]])
-    """Validation sets `{name}.val.jsonl.gz` without a training part, for example of unseen topics."""
+    """Validation sets `{name}.val.jsonl.gz` without a training part, for example of unseen topics. Those that
+    `judged_by` does not name only report: temperatures, thresholds and the early exit are not fitted on them."""
+    validation_rows: PositiveInt | None = None
+    """Maximum number of posts of each validation set that are scored. Default: all. The texts of all of them are
+    dropped from the training."""
     lora: Lora | None = None
     teacher: Teacher | None = None
     languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2}$")], ...] = Field(default=(), examples=[["en"]])

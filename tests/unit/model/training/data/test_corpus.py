@@ -174,3 +174,12 @@ def test_a_rare_label_has_a_post_in_both_parts() -> None:
     train, held_out = split(rows, texts=rows, labels=["x", "x", "y", "y"], share=0.1, seed=13)
     assert sorted("xy"["abcd".index(row) // 2] for row in held_out) == ["x", "y"]
     assert len(train) == 2
+
+
+def test_a_limit_of_validation_rows_still_holds_all_texts_out(tmp_path: Path) -> None:
+    rows = [{"text": f"post number {number}", "sentiment": "neg"} for number in range(20)]
+    write_rows(tmp_path / "tiny.train.jsonl.gz", [*rows, {"text": "another post", "sentiment": "pos"}])
+    write_rows(tmp_path / "tiny.val.jsonl.gz", rows)
+    texts = check_sources(read_sources(tmp_path, a_recipe()), validation_limit=4)
+    assert len(texts.validation["tiny"]) == 4
+    assert (texts.checked.kept, texts.checked.leaked) == (1, 20)
