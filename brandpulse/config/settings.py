@@ -112,10 +112,11 @@ SERVICE_PREFIXES = (
     "BRANDPULSE_PAGE_",
     "BRANDPULSE_GRAFANA_",
     "BRANDPULSE_SERVE_",
+    "BRANDPULSE_INGEST_",
 )
 """Variables with these prefixes belong to one service; all others that begin with BRANDPULSE_ are common."""
-_ALSO_COMMON = ("BRANDPULSE_RECEIVERS_FILE", "BRANDPULSE_RULES_FILE")
-"""Settings of the alerter without its prefix."""
+_ALSO_COMMON = ("BRANDPULSE_RECEIVERS_FILE", "BRANDPULSE_RULES_FILE", "BRANDPULSE_SOURCES_FILE")
+"""Settings of the alerter and of `ingest run` without their prefix."""
 _ALIKE = 0.85
 """Smallest similarity (difflib's ratio) at which an unknown variable counts as misspelt."""
 

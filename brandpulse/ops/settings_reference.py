@@ -15,6 +15,7 @@ from alerting.settings import AlerterSettings
 from brandpulse.config.advanced import is_advanced
 from brandpulse.config.settings import Settings, field_variables
 from dashboards.settings import GrafanaSettings, PageSettings
+from ingest.settings import IngestSettings
 from model.serve.settings import ServeSettings
 from model.settings import ModelSettings
 from stream_workers.settings import WorkerSettings
@@ -24,6 +25,7 @@ CLASSES: dict[str, type[BaseSettings]] = {
     "All commands": Settings,
     "`brandpulse worker`": WorkerSettings,
     "`brandpulse alerter`": AlerterSettings,
+    "`brandpulse ingest run`": IngestSettings,
     "`brandpulse dashboards page`": PageSettings,
     "`brandpulse dashboards publish`": GrafanaSettings,
     "`brandpulse model serve`": ServeSettings,

@@ -375,3 +375,42 @@ SERVE_METRICS = (
         if metric.name.startswith(("brandpulse_model_", "brandpulse_score_cache_", "brandpulse_posts_degraded_"))
     ),
 )
+
+INGEST_METRICS = (
+    BUILD_INFO,
+    Metric(
+        "brandpulse_source_up",
+        "gauge",
+        "1 while the source sends events, else 0.",
+        "`brandpulse ingest check` names the fault and its remedy.",
+        ("name",),
+    ),
+    Metric(
+        "brandpulse_source_events_total",
+        "counter",
+        "Events of each source by outcome: sent, no_brand, deleted, edited, or why a frame is no post.",
+        "Only no_brand: compare brands.yaml with the posts. Many other outcomes: the platform changed its format.",
+        ("name", "outcome"),
+    ),
+    Metric(
+        "brandpulse_source_last_event_seconds",
+        "gauge",
+        "Time of the newest post of each source, in seconds since 1970.",
+        "Old while the platform is busy: `brandpulse ingest check`.",
+        ("name",),
+    ),
+    Metric(
+        "brandpulse_source_reconnects_total",
+        "counter",
+        "Connections that each source lost and opened again.",
+        "Rising fast: the log's `source interrupted` has the reason.",
+        ("name",),
+    ),
+    Metric(
+        "brandpulse_source_gap_seconds_total",
+        "counter",
+        "Seconds of the platform's time that a source could not read.",
+        "`brandpulse ingest gaps` lists the periods. Alerts of these periods may be missing.",
+        ("name",),
+    ),
+)

@@ -27,7 +27,7 @@ from brandpulse.version import VERSION
 # Each counter and histogram would export a second series, `_created`, which no panel and no rule reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
 
-Service = Literal["worker", "alerter", "serve"]
+Service = Literal["worker", "alerter", "serve", "ingest"]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 

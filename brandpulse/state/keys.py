@@ -26,6 +26,10 @@ All state of one partition shares the hash tag `{namespace:topic:partition}`, so
                                              (ingest/files/sent/ledger.py)
     {ns:topic:sent}:about             hash   the ledger's identity, and how many windows and posts were dropped from it
     {ns:topic:sent}:run:<id>          string a run that sends now, PX
+    {ns:sources}:positions            hash   live source -> its position and last event, JSON
+                                             (ingest/sources/position_store.py)
+    {ns:sources}:history:<source>     list   newest first: earlier positions with the offsets sent until then; 900
+    {ns:sources}:gaps                 list   newest first: periods that sources could not read, JSON; 1,000
     {ns}:live                         string namespace that readers of ns follow, if another (namespaces.py)
     {ns}:replay                       string what ns recomputes, if it is a shadow (namespaces.py)
 
@@ -191,6 +195,28 @@ class LedgerKeys:
 
     def run(self, run_id: str) -> str:
         return f"{self.tag}:run:{run_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKeys:
+    """Keys of the live sources of a namespace."""
+
+    namespace: str
+
+    @property
+    def tag(self) -> str:
+        return f"{{{self.namespace}:sources}}"
+
+    @property
+    def positions(self) -> str:
+        return f"{self.tag}:positions"
+
+    @property
+    def gaps(self) -> str:
+        return f"{self.tag}:gaps"
+
+    def history(self, source: str) -> str:
+        return f"{self.tag}:history:{source}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from alerting.settings import AlerterSettings
 from brandpulse.cli.root import app
 from brandpulse.config.settings import Settings, variables_of
-from brandpulse.runtime.metric_definitions import ALERTER_METRICS, SERVE_METRICS, WORKER_METRICS
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS, INGEST_METRICS, SERVE_METRICS, WORKER_METRICS
 from dashboards.settings import GrafanaSettings, PageSettings
+from ingest.settings import IngestSettings
 from model.serve.settings import ServeSettings
 from model.settings import ModelSettings
 from stream_workers.settings import WorkerSettings
@@ -34,6 +35,7 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
     Settings,
     WorkerSettings,
     AlerterSettings,
+    IngestSettings,
     PageSettings,
     GrafanaSettings,
     ModelSettings,
@@ -137,7 +139,7 @@ def test_named_make_targets_exist() -> None:
 
 def test_named_settings_and_metrics_exist() -> None:
     settings = {name for kind in SETTINGS for name in variables_of(kind)} | OTHER_VARIABLES
-    metrics = {metric.name for metric in (*WORKER_METRICS, *ALERTER_METRICS, *SERVE_METRICS)}
+    metrics = {metric.name for metric in (*WORKER_METRICS, *ALERTER_METRICS, *INGEST_METRICS, *SERVE_METRICS)}
     wrong = []
     for page in [*PAGES, ROOT / "deploy" / "rules.yml"]:
         text = page.read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ from brandpulse.config.settings import Settings, load_settings, misspelt, variab
 from brandpulse.errors import ConfigError
 from brandpulse.runtime.service_registry import announced, read_addresses, running, write_json
 from dashboards.settings import GrafanaSettings, PageSettings
+from ingest.settings import IngestSettings
 from model.serve.settings import ServeSettings
 from stream_workers.settings import WorkerSettings
 
@@ -71,7 +72,15 @@ def test_a_process_is_announced_only_while_it_lives(tmp_path: Path) -> None:
     assert running(tmp_path, "worker") == []
 
 
-EVERY_SETTINGS = (Settings, WorkerSettings, AlerterSettings, PageSettings, GrafanaSettings, ServeSettings)
+EVERY_SETTINGS = (
+    Settings,
+    WorkerSettings,
+    AlerterSettings,
+    IngestSettings,
+    PageSettings,
+    GrafanaSettings,
+    ServeSettings,
+)
 
 
 @pytest.mark.parametrize("kind", EVERY_SETTINGS)

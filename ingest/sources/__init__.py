@@ -1,0 +1,1 @@
+"""Live sources of posts: platforms, feeds and other systems, read continuously."""

@@ -1,0 +1,20 @@
+"""The event time of a post whose author declares it: Bluesky, federated servers, feeds."""
+
+from datetime import datetime, timedelta
+
+AHEAD = timedelta(minutes=5)
+"""Workers refuse posts from further in the future."""
+BEHIND = timedelta(days=2)
+"""Servers deliver posts late, but hardly by days; an older declared time is wrong or an import."""
+
+
+def event_time(declared: datetime | None, arrived: datetime) -> tuple[datetime, bool]:
+    """The post's event time, and whether it is *arrived* because the *declared* time is absent or implausible.
+
+    *arrived* is when the platform received the post, from the platform itself where it says so.
+    """
+    if declared is None or declared.tzinfo is None:
+        return arrived, True
+    if declared - arrived > AHEAD or arrived - declared > BEHIND:
+        return arrived, True
+    return declared, False

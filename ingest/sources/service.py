@@ -1,0 +1,162 @@
+"""All sources of the sources file, in one process: starts and stops them as the file changes."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from brandpulse.config.yaml_file import Stamp, stamp_of
+from brandpulse.errors import ConfigError, TransientError
+from brandpulse.runtime.backoff import pause
+from brandpulse.runtime.http_security import has_token
+from brandpulse.runtime.metrics import CONTENT_TYPE, Telemetry
+from brandpulse.version import VERSION
+from ingest.sources.brand_filter import BrandFilter
+from ingest.sources.kinds import source_kinds
+from ingest.sources.runner import Destination, SourceRunner
+from ingest.sources.source import SourceContext, SourceSettings
+from ingest.sources.sources_file import load_sources
+
+log = logging.getLogger(__name__)
+
+RELOAD_SECONDS = 2.0
+TOPIC_SECONDS = 5.0
+"""How often the topic's id is read."""
+USER_AGENT = f"brandpulse/{VERSION}"
+
+
+@contextlib.asynccontextmanager
+async def source_context(brands: BrandFilter, stop: asyncio.Event) -> AsyncIterator[SourceContext]:
+    """A context with a session of its own, for all sources of a process."""
+    # aiohttp's default total of 5 minutes would cut every stream.
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=90)
+    async with aiohttp.ClientSession(timeout=timeout, headers={"User-Agent": USER_AGENT}) as session:
+        yield SourceContext(session, brands.names, stop)
+
+
+class TopicIdWatch:
+    """The topic's id as last seen; read in a thread, since librdkafka's call blocks."""
+
+    def __init__(self, first: str, read: Callable[[], str]) -> None:
+        self._id = first
+        self._read = read
+
+    def __call__(self) -> str:
+        return self._id
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await pause(stop, TOPIC_SECONDS)
+            with contextlib.suppress(TransientError):
+                self._id = await asyncio.to_thread(self._read)
+
+
+@dataclass(slots=True)
+class _Running:
+    settings: SourceSettings
+    runner: SourceRunner
+    stop: asyncio.Event
+    task: asyncio.Task[None]
+
+
+class SourcesService:
+    """Runs the sources of *path* until `run` is cancelled or its stop event is set."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        destination: Destination,
+        context: SourceContext,
+        brands: BrandFilter,
+        telemetry: Telemetry,
+        metrics_token: str | None = None,
+    ) -> None:
+        self._path = path
+        self._destination = destination
+        self._context = context
+        self._brands = brands
+        self._telemetry = telemetry
+        self._token = metrics_token
+        self._running: dict[str, _Running] = {}
+
+    async def run(self) -> None:
+        """Raises ConfigError if the file is wrong at the start."""
+        stamp: Stamp | None = stamp_of(self._path)
+        await self._apply(load_sources(self._path))
+        try:
+            while not self._context.stop.is_set():
+                await pause(self._context.stop, RELOAD_SECONDS)
+                if (now := stamp_of(self._path)) != stamp:
+                    stamp = now
+                    await self._reload()
+        finally:
+            await self._stop(list(self._running))
+
+    async def _reload(self) -> None:
+        try:
+            wanted = load_sources(self._path)
+        except ConfigError as error:
+            log.warning("sources file invalid: the sources before go on", extra={"reason": str(error)})
+            return
+        log.info("sources file loaded", extra={"sources": len(wanted)})
+        await self._apply(wanted)
+
+    async def _apply(self, wanted: list[SourceSettings]) -> None:
+        enabled = {settings.name: settings for settings in wanted if settings.enabled}
+        # A refused source starts again with the next change of the file, even if the change is elsewhere.
+        ended = [name for name, running in self._running.items() if running.task.done()]
+        changed = [name for name, running in self._running.items() if running.settings != enabled.get(name)]
+        await self._stop(list(dict.fromkeys([*ended, *changed])))
+        for name, settings in enabled.items():
+            if name not in self._running:
+                self._start(settings)
+
+    def _start(self, settings: SourceSettings) -> None:
+        stop = asyncio.Event()
+        context = replace(self._context, stop=stop, brands=self._brands.names)
+        source = source_kinds()[settings.kind].create(settings)
+        runner = SourceRunner(source, self._destination, context, self._brands, self._telemetry)
+        task = asyncio.create_task(runner.run(), name=f"source {settings.name}")
+        self._running[settings.name] = _Running(settings, runner, stop, task)
+        log.info("source started", extra={"source": settings.name, "kind": settings.kind})
+
+    async def _stop(self, names: list[str]) -> None:
+        ending = [self._running.pop(name) for name in names]
+        for running in ending:
+            running.stop.set()
+        if ending:
+            await asyncio.wait([running.task for running in ending])
+        for running in ending:
+            log.info("source stopped", extra={"source": running.settings.name, **running.runner.state.outcomes})
+
+    def app(self) -> web.Application:
+        """/metrics for Prometheus, /healthz (the process runs), /readyz (each source, and whether one reads)."""
+        app = web.Application()
+
+        async def metrics(request: web.Request) -> web.Response:
+            if not has_token(request.headers.get("Authorization", ""), self._token):
+                return web.Response(status=401, headers={"WWW-Authenticate": "Bearer"})
+            return web.Response(body=self._telemetry.expose(), headers={"Content-Type": CONTENT_TYPE})
+
+        async def health(_: web.Request) -> web.Response:
+            return web.json_response({"status": "alive"})
+
+        async def ready(_: web.Request) -> web.Response:
+            states = {name: running.runner.state for name, running in self._running.items()}
+            reads = not states or any(state.status == "reading" for state in states.values())
+            answer = {
+                "status": "ready" if reads else "no source reads",
+                "sources": {name: {"status": state.status, "reason": state.reason} for name, state in states.items()},
+            }
+            return web.json_response(answer, status=200 if reads else 503)
+
+        app.router.add_get("/metrics", metrics)
+        app.router.add_get("/healthz", health)
+        app.router.add_get("/readyz", ready)
+        return app

@@ -1,0 +1,1 @@
+"""Stand-in servers of platforms, driven by the tests."""

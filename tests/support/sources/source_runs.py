@@ -1,0 +1,96 @@
+"""Runs one source against a real broker, and compares what arrived with what the platform sent."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from brandpulse.kafka.topics import Topic, ensure_topics
+from brandpulse.runtime.metric_definitions import INGEST_METRICS
+from brandpulse.runtime.metrics import Telemetry
+from brandpulse.state.applied_logs import AppliedLogs
+from ingest.sources.brand_filter import BrandFilter
+from ingest.sources.delivery import PostDelivery
+from ingest.sources.position_store import MemoryPositionStore, PositionStore
+from ingest.sources.runner import Destination, SourceRunner
+from ingest.sources.service import source_context
+from ingest.sources.source import Source
+from ingest.topic_reader import TopicReader
+from tests.support.patience import patience
+
+PARTITIONS = 3
+BRANDS = 'brands:\n  - name: Acme Air\n    terms: ["acme"]\n'
+
+
+def a_brands_file(folder: Path) -> Path:
+    path = folder / "brands.yaml"
+    path.write_text(BRANDS)
+    return path
+
+
+@dataclass(slots=True)
+class SourceRun:
+    """What a test may look at and change while the source runs."""
+
+    runner: SourceRunner
+    store: PositionStore
+    telemetry: Telemetry
+    stop: asyncio.Event
+    log_id: list[str]
+    """The topic's id as the source sees it; a test may replace it."""
+
+    async def until(self, holds: Callable[[], bool], what: str) -> None:
+        limit = asyncio.get_running_loop().time() + patience(20)
+        while not holds():
+            assert asyncio.get_running_loop().time() < limit, f"{what}: {self.runner.state}"
+            await asyncio.sleep(0.01)
+
+
+@dataclass
+class Place:
+    """A broker's topic and a store, which outlive the runs of a source."""
+
+    servers: str
+    topic: str
+    folder: Path
+    store: PositionStore = field(default_factory=MemoryPositionStore)
+    applied: Callable[[], AppliedLogs] = AppliedLogs
+
+    def __post_init__(self) -> None:
+        self.topic_id = ensure_topics(self.servers, [Topic(self.topic, PARTITIONS)])[self.topic]
+
+    @contextlib.asynccontextmanager
+    async def running(self, source: Source, *, kill: bool = False) -> AsyncIterator[SourceRun]:
+        """*source* runs in the context; at its end it is stopped, or with *kill* just cut off."""
+        brands = BrandFilter(a_brands_file(self.folder))
+        telemetry, stop, log_id = Telemetry(INGEST_METRICS), asyncio.Event(), [self.topic_id]
+        delivery = PostDelivery(self.servers, self.topic)
+        destination = Destination(delivery, self.store, lambda: log_id[0], self.applied)
+        async with source_context(brands, stop) as context:
+            runner = SourceRunner(
+                source, destination, context, brands, telemetry, first_pause_seconds=0.002, save_seconds=0.02
+            )
+            task = asyncio.create_task(runner.run())
+            try:
+                yield SourceRun(runner, self.store, telemetry, stop, log_id)
+            finally:
+                if kill:
+                    task.cancel()
+                stop.set()
+                await asyncio.wait({task})
+                await delivery.close(10)
+
+    def newest_saved(self) -> datetime | None:
+        """Time of the newest post before the stored position of the only source."""
+        return next((position.last_event for position in self.store.positions().values()), None)
+
+    def has_more_than(self, records: int) -> bool:
+        return len(self.received()) > records
+
+    def received(self) -> list[str]:
+        """Ids of all records in the topic, in the order of each partition; repeats included."""
+        with TopicReader(self.servers, self.topic) as reader:
+            ends = reader.ends()
+            return [post.id for post in reader.posts_between(ends.low, ends.high)]
