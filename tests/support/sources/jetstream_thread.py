@@ -21,7 +21,8 @@ class JetstreamThread:
         self._loop.call_soon_threadsafe(lambda: self.server.add(text, at_us=at_us))
 
     def drop_connections(self) -> None:
-        self._loop.call_soon_threadsafe(lambda: [transport.abort() for transport in self.server.transports])
+        for transport in list(self.server.transports):
+            self._loop.call_soon_threadsafe(transport.abort)
 
     async def _serve(self) -> None:
         async with self.server.running():
