@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from brandpulse.text.languages import OTHER, LanguageIdentifier
+from model.inference.emotion_labels import emotion_columns
 from model.inference.scorer import NOT_SCORED, Probabilities, Scorer
 from model.inputs.target_marking import mark
 from model.spec.heads import BY_NAME, SENTIMENT, TARGET
@@ -118,9 +119,8 @@ def _label_json(labels: Sequence[str], row: Probabilities) -> dict[str, Any]:
 
 def _emotions_json(row: Probabilities, thresholds: Thresholds, *, everything: bool) -> dict[str, Any]:
     labels = BY_NAME["emotion"].labels
-    least = thresholds_of(thresholds, "emotion")
-    order = sorted(range(len(labels)), key=lambda at: -row[at])
-    given: dict[str, Any] = {"labels": [labels[at] for at in order if row[at] >= least[at]]}
+    columns = emotion_columns(row.tolist(), thresholds_of(thresholds, "emotion"))
+    given: dict[str, Any] = {"labels": [labels[at] for at in columns]}
     return given | ({"probabilities": _probabilities_json(labels, row)} if everything else {})
 
 

@@ -33,7 +33,8 @@ class Facet(BaseModel):
     words: Annotated[list[Word], Field(max_length=MOST_WORDS)] = []
     """Words or phrases, matched like terms of brands: whole words in any case."""
     emotions: list[str] = []
-    """Of `brandpulse.schema.labels.EMOTIONS`; one must reach the model's threshold."""
+    """Of `brandpulse.schema.labels.EMOTIONS`; the post must be given one: at most the three most probable
+    that reach the model's threshold."""
     mood: list[str] = []
     """Of `brandpulse.schema.labels.MOODS`; one must be the most probable."""
     urgency: list[Urgency] = []

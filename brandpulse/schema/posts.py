@@ -141,7 +141,7 @@ class ScoredPost(BaseModel):
     probabilities: Annotated[list[Probability], Field(min_length=3, max_length=3)]
     """Of the whole post's negative, neutral, positive; calibrated; sums to one."""
     emotions: dict[str, Probability] | None
-    """GoEmotions' labels that reach the model's threshold, the most probable first; there may be none."""
+    """At most three of GoEmotions' labels that reach the model's threshold, most probable first; there may be none."""
     mood: str | None
     """The most probable of anger, joy, optimism, sadness."""
     complaint: Probability | None

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from brandpulse.errors import ConfigError
 from model.data.gold_labels import GoldRows, Kind
 from model.evaluation.metrics import Labels, Matrix
+from model.inference.emotion_labels import emotion_flags
 from model.inference.scorer import Scorer, Scores
 from model.inputs.target_marking import MarkedText, mark, plain
 from model.spec.heads import BY_NAME, TARGET
@@ -108,11 +109,12 @@ def target_probabilities(scorer: Scorer, texts: Sequence[str], targets: Sequence
 
 
 def answers_of(probabilities: Matrix, gold: GoldRows, said: HeadSettings) -> Answers:
-    """The predictions among *gold*'s labels: the likeliest one, or all that reach their threshold."""
+    """The predictions among *gold*'s labels: the likeliest one, or those that a post is given (`emotion_flags`)."""
     if gold.field.kind == "many":
-        among = probabilities[:, _columns(gold)]
-        least = [said.thresholds.get(label, MANY_THRESHOLD) for label in gold.labels]
-        return Answers("many", gold.labels, gold.values, among, (among >= least).astype(np.int64))
+        columns = _columns(gold)
+        least = [said.thresholds.get(label, MANY_THRESHOLD) for label in BY_NAME[gold.head].labels]
+        given = emotion_flags(probabilities, least)[:, columns].astype(np.int64)
+        return Answers("many", gold.labels, gold.values, probabilities[:, columns], given)
     if gold.field.kind == "bit":
         label = gold.field.label
         yes = probabilities[:, BY_NAME[gold.head].labels.index(label)]

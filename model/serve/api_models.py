@@ -171,7 +171,9 @@ class Flag(BaseModel):
 
 
 class Emotions(BaseModel):
-    labels: Annotated[list[str], Field(description="Emotions that reach their threshold, most probable first.")]
+    labels: Annotated[
+        list[str], Field(description="At most three emotions that reach their threshold, most probable first.")
+    ]
     probabilities: dict[str, Share] | None = None
 
 

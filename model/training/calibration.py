@@ -23,8 +23,8 @@ Validation = Mapping[str, Sequence[Encoded]]
 THRESHOLD_GRID = np.concatenate([np.arange(0.01, 0.1, 0.0025), np.arange(0.1, 0.3, 0.005), np.arange(0.3, 0.981, 0.01)])
 """Candidate thresholds for each label of a head of kind `many`.
 
-Finer at the low end: rare emotions seldom get more than 0.05. A grid of hundredths from 0.02 on gave `realization` to 39 %
-of the posts of GoEmotions, where 2 % have it.
+Finer at the low end: rare emotions seldom get more than 0.05. A grid of hundredths from 0.02 on gave `realization` to
+39 % of the posts of GoEmotions, where 2 % have it.
 """
 
 MAX_OVERUSE = 2.0
@@ -237,7 +237,8 @@ def best_threshold(chances: Floats, gold: npt.NDArray[Any], *, both: bool) -> fl
     """The threshold of `THRESHOLD_GRID` with the best F1 on known labels: of the label, or the mean of *both* classes.
 
     F1 is averaged over five neighbouring thresholds, so that no single post decides. Thresholds at which the label
-    would exceed `MAX_OVERUSE` are excluded; of equally good ones the highest is taken. 0.5 if *gold* has only one class.
+    would exceed `MAX_OVERUSE` are excluded; of equally good ones the highest is taken. 0.5 if *gold* has only one
+    class.
     """
     known = gold >= 0
     right, chances = gold[known] == 1, chances[known]

@@ -8,6 +8,7 @@ from brandpulse.errors import ConfigError
 from brandpulse.schema.labels import EMOTIONS, MOODS
 from brandpulse.schema.posts import BRAND_SENTIMENTS
 from brandpulse.state.keys import facet_series
+from model.inference.emotion_labels import emotion_columns
 from model.spec.heads import BY_NAME
 from stream_workers.scoring.post_labels import EVEN_THRESHOLDS
 from stream_workers.scoring.post_scores import BrandScore
@@ -22,19 +23,21 @@ class _FacetRule:
     facet: Facet
     number: int
     heads: frozenset[str]
-    emotions: tuple[tuple[int, float], ...]
-    """Column of the emotion head, and the probability from which the emotion is reported."""
+    emotions: frozenset[int]
+    """Columns of the emotion head; empty: any."""
     moods: frozenset[int]
     labels: frozenset[int]
     """Labels of the brand score; empty: any that is relevant."""
 
-    def accepts_post(self, facets_with_keyword: Collection[int], heads: Mapping[str, Sequence[float]]) -> bool:
+    def accepts_post(
+        self, facets_with_keyword: Collection[int], heads: Mapping[str, Sequence[float]], emotions: Collection[int]
+    ) -> bool:
         facet = self.facet
         if not heads.keys() >= self.heads:
             return False  # the weights of the post's language lack a head
         if facet.words and self.number not in facets_with_keyword:
             return False
-        if self.emotions and not any(heads["emotion"][column] >= threshold for column, threshold in self.emotions):
+        if self.emotions and self.emotions.isdisjoint(emotions):
             return False
         if self.moods and heads["mood"].index(max(heads["mood"])) not in self.moods:
             return False
@@ -71,12 +74,14 @@ class FacetMatcher:
                 facet,
                 number,
                 frozenset(facet.heads),
-                tuple((EMOTIONS.index(name), emotion_thresholds[EMOTIONS.index(name)]) for name in facet.emotions),
+                frozenset(EMOTIONS.index(name) for name in facet.emotions),
                 frozenset(MOODS.index(name) for name in facet.mood),
                 frozenset(BRAND_SENTIMENTS.index(name) for name in facet.sentiment),
             )
             for number, facet in enumerate(facets)
         ]
+        self._emotion_thresholds = emotion_thresholds
+        self._read_emotions = any(rule.emotions for rule in self._rules)
         self.all_need_keywords = all(facet.words for facet in facets)
         """Whether a post without a facet's keyword is in no facet."""
 
@@ -90,7 +95,9 @@ class FacetMatcher:
 
         *facets_with_keyword*: numbers of the facets that have a keyword in the post; *heads*: scores of the whole post.
         """
-        rules = [rule for rule in self._rules if rule.accepts_post(facets_with_keyword, heads)]
+        emotion = heads.get("emotion") if self._read_emotions else None
+        emotions = () if emotion is None else emotion_columns(emotion, self._emotion_thresholds)
+        rules = [rule for rule in self._rules if rule.accepts_post(facets_with_keyword, heads, emotions)]
         return tuple(
             (facet_series(score.brand, rule.facet.name), score)
             for score in scores

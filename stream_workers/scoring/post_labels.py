@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from brandpulse.schema.posts import SENTIMENTS
+from model.inference.emotion_labels import emotion_columns
 from model.spec.heads import EMOTIONS, MOODS
 
 EVEN_THRESHOLDS = (0.5,) * len(EMOTIONS)
@@ -31,8 +32,7 @@ def label_fields(
 
 
 def _emotions(emotion: Sequence[float], thresholds: Sequence[float]) -> dict[str, float]:
-    reached = [(name, p) for name, p, threshold in zip(EMOTIONS, emotion, thresholds, strict=True) if p >= threshold]
-    return {name: round(p, 6) for name, p in sorted(reached, key=lambda one: -one[1])}
+    return {EMOTIONS[at]: round(emotion[at], 6) for at in emotion_columns(emotion, thresholds)}
 
 
 def _largest(probabilities: Sequence[float]) -> int:

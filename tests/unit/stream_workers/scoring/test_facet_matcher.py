@@ -128,6 +128,13 @@ def test_emotion_facet_uses_the_threshold_of_the_model() -> None:
     assert not facets.match((), heads(emotions={"anger": 0.19}), [said()])
 
 
+def test_emotion_facet_ignores_all_but_the_three_likeliest_emotions() -> None:
+    facets = FacetMatcher([Facet(name="angry", emotions=["anger"])], heads=HEADS)
+    others = {"joy": 0.9, "love": 0.8, "fear": 0.7}
+    assert facets.match((), heads(emotions={"anger": 0.75} | others), [said()])
+    assert not facets.match((), heads(emotions={"anger": 0.6} | others), [said()])
+
+
 @pytest.mark.parametrize(
     ("fields", "head"),
     [
