@@ -100,10 +100,16 @@ class HeadsCheckpoint:
 
 
 def pack_heads(
-    folder: Path, tensors: Mapping[str, Floats], *, config: Mapping[str, Any], tokenizer: Path, manifest: HeadsManifest
+    folder: Path,
+    tensors: Mapping[str, Floats],
+    *,
+    config: Mapping[str, Any],
+    tokenizer: Path,
+    manifest: HeadsManifest,
+    layers_in_int8: bool = False,
 ) -> HeadsManifest:
     """Writes a weights folder and returns its manifest with the version filled in."""
-    write_network(folder, tensors, config=config, tokenizer=tokenizer)
+    write_network(folder, tensors, config=config, tokenizer=tokenizer, layers_in_int8=layers_in_int8)
     return write_heads_manifest(folder, manifest)
 
 

@@ -42,10 +42,17 @@ def kind_of(folder: Path) -> str:
     return str(kind)
 
 
-def write_network(folder: Path, tensors: Mapping[str, Floats], *, config: Mapping[str, Any], tokenizer: Path) -> None:
+def write_network(
+    folder: Path,
+    tensors: Mapping[str, Floats],
+    *,
+    config: Mapping[str, Any],
+    tokenizer: Path,
+    layers_in_int8: bool = False,
+) -> None:
     """Writes tensors, config and tokenizer: everything but the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / TENSORS, tensors)
+    write_tensors(folder / TENSORS, tensors, layers_in_int8=layers_in_int8)
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     if tokenizer.resolve() != (folder / TOKENIZER).resolve():
         shutil.copyfile(tokenizer, folder / TOKENIZER)

@@ -82,7 +82,14 @@ def pack_run(
         exit_layer=EXIT_LAYER if model.exit is not None else 0,
         exit_confidence=exit_confidence,
     )
-    manifest = pack_heads(out, arrays, config=config, tokenizer=facts.tokenizer, manifest=manifest)
+    manifest = pack_heads(
+        out,
+        arrays,
+        config=config,
+        tokenizer=facts.tokenizer,
+        manifest=manifest,
+        layers_in_int8=recipe.stored == "int8",
+    )
     if config["model_type"] == TEACHER or model.pooling != "first":
         return manifest.version  # int8 is for the engines that cannot run it
     return write_heads_manifest(out, replace(manifest, ranges=multi_head_ranges(load_heads(out), posts))).version

@@ -130,6 +130,9 @@ class HeadsRecipe(Schedule):
     validation_rows: PositiveInt | None = None
     """Maximum number of posts of each validation set that are scored. Default: all. The texts of all of them are
     dropped from the training."""
+    stored: Literal["float16", "int8"] = "float16"
+    """Form of the encoder's matrices in the weights file; `int8` halves the file and costs the float engines accuracy
+    below the noise of an evaluation."""
     lora: Lora | None = None
     teacher: Teacher | None = None
     languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2}$")], ...] = Field(default=(), examples=[["en"]])
