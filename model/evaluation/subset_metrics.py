@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _MEAN = ""
 """Stands among the names of subsets for their mean. No subset has an empty name."""
+_MACRO = {"recall": "macro_recall", "F1": "macro_f1"}
+"""Column of the table -> metric."""
+_SHORT_NAME = 8
 
 
 def subset_report(
@@ -29,9 +32,9 @@ def subset_report(
 ) -> dict[str, Any]:
     """The metrics of `each` subset, their `mean`, in which every subset counts once, and the `worst` by accuracy.
 
-    *subsets* names the subset of each row. `macro_recall` is the mean over the labels that occur in the subset (absent
-    if rows have many labels). `constant` is the accuracy of the best constant answer. `ci` are bootstrap 95 %
-    intervals; that of `worst` does not consider that the subset was chosen for its low accuracy.
+    *subsets* names the subset of each row. `macro_recall` and `macro_f1` are means over the labels that occur in the
+    subset (absent if rows have many labels). `constant` is the accuracy of the best constant answer. `ci` are bootstrap
+    95 % intervals; that of `worst` does not consider that the subset was chosen for its low accuracy.
     """
     rows = _rows_of(subsets)
     found: dict[str, dict[str, Any]] = {name: {"n": int(of.sum())} for name, of in rows.items()} | {_MEAN: {}}
@@ -61,18 +64,27 @@ def subset_differences(
 def subset_table(report: Mapping[str, Any], against: Mapping[str, Any] | None = None) -> "Table":
     """The `subset_report` as a table, lowest accuracy first; with the `subset_differences` *against* another model.
 
-    With names of up to 22 characters it fits into a terminal of 80 columns.
+    With names of up to 22 characters it fits into a terminal of 80 columns. Macro recall and F1 are columns where short
+    names, such as languages, leave room for them.
     """
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(report["field"], no_wrap=True)
-    for heading in ("rows", "accuracy", "constant", *(["difference"] if against else [])):
+    short = all(len(name) <= _SHORT_NAME for name in report["each"])
+    macro = {name: of for name, of in _MACRO.items() if short and of in report["mean"]}
+    headings = ("rows", "accuracy", *macro, "constant")
+    for heading in (*headings, *(["difference"] if against else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     each = sorted(report["each"].items(), key=lambda item: float(item[1]["accuracy"]))
     for name, entry in [*each, ("mean", report["mean"])]:
         accuracy = _with_interval(entry["accuracy"], entry["ci"]["accuracy"])
-        cells = [str(entry.get("n", "")), accuracy, f"{entry['constant']:.2f}"]
+        cells = [
+            str(entry.get("n", "")),
+            accuracy,
+            *(f"{entry[of]:.2f}" for of in macro.values()),
+            f"{entry['constant']:.2f}",
+        ]
         if against:
             value, *bounds = against["mean"] if entry is report["mean"] else against["each"][name]
             cells.append(_with_interval(value, bounds, sign="+"))
@@ -93,21 +105,29 @@ def _rows_of(subsets: Sequence[str]) -> dict[str, npt.NDArray[np.bool_]]:
 
 def _measures(answers: Answers, rows: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, MetricFunction]:
     """Metric -> its values per subset and their mean."""
-    found = {"accuracy": _by_subset(answers.right[:, None].astype(float), np.ones((len(answers.right), 1)), rows)}
+    once = np.ones((len(answers.right), 1))
+    found = {"accuracy": _by_subset(answers.right[:, None].astype(float), once, rows, occurring=once)}
     if answers.kind != "many":
-        gold = np.eye(len(answers.labels))[answers.gold]
-        found["macro_recall"] = _by_subset(gold * answers.right[:, None], gold, rows)
+        gold, predicted = (np.eye(len(answers.labels))[labels] for labels in (answers.gold, answers.predicted))
+        right = gold * answers.right[:, None]
+        found["macro_recall"] = _by_subset(right, gold, rows, occurring=gold)
+        found["macro_f1"] = _by_subset(2 * right, gold + predicted, rows, occurring=gold)
     return found
 
 
-def _by_subset(part: Matrix, whole: Matrix, rows: Mapping[str, npt.NDArray[np.bool_]]) -> MetricFunction:
-    """The sum of *part* by that of *whole*, both (n, columns), averaged over the columns that occur in a subset."""
-    occurring = {name: whole[of].any(axis=0) for name, of in rows.items()}
+def _by_subset(
+    part: Matrix, whole: Matrix, rows: Mapping[str, npt.NDArray[np.bool_]], *, occurring: Matrix
+) -> MetricFunction:
+    """The sum of *part* by that of *whole*, averaged over the columns of *occurring* with a 1 in the subset.
+
+    All three are (n, columns).
+    """
+    columns_of = {name: occurring[of].any(axis=0) for name, of in rows.items()}
 
     def measure(weights: Matrix) -> MetricValues:
         found = {}
         for name, of in rows.items():
-            columns, drawn = occurring[name], weights[:, of]
+            columns, drawn = columns_of[name], weights[:, of]
             sums = drawn @ part[of][:, columns], drawn @ whole[of][:, columns]
             found[name] = np.asarray((sums[0] / np.maximum(sums[1], 1.0)).mean(axis=1))
         return found | {_MEAN: np.mean(list(found.values()), axis=0)}

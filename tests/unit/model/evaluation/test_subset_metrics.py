@@ -60,6 +60,26 @@ def test_macro_recall_averages_labels_that_occur_in_the_subset() -> None:
     assert report["each"]["a"]["constant"] == 0.75
 
 
+def test_macro_f1_punishes_wrong_answers_of_a_label() -> None:
+    report = report_of([0, 0, 0, 2, 1], [0, 0, 0, 0, 1], ["a"] * 4 + ["b"])
+
+    # negative: 3 right of 3, and 1 wrong: 6 / 7; positive: 0
+    assert report["each"]["a"]["macro_f1"] == pytest.approx(3 / 7)
+    assert report["each"]["b"]["macro_f1"] == 1.0
+    assert report["mean"]["macro_f1"] == pytest.approx(5 / 7)
+
+
+@pytest.mark.parametrize(("names", "shown"), [(["de", "ar"], True), (["absence_of_bad", "ar"], False)])
+def test_recall_and_f1_are_columns_if_names_are_short(names: list[str], shown: bool) -> None:
+    console = Console(width=80, record=True, force_terminal=False)
+    report = report_of([0, 1] * 30, [0, 0] * 30, [names[0]] * 30 + [names[1]] * 30)
+
+    with console.capture() as printed:
+        console.print(subset_table(report))
+
+    assert ("F1" in printed.get()) is shown
+
+
 def test_an_interval_encloses_its_metric() -> None:
     report = report_of([0, 1] * 30, [0, 1, 0, 0] * 15, ["a", "a", "b", "b"] * 15)
 
