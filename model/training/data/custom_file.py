@@ -11,6 +11,7 @@ from typing import IO, Any, TypeVar
 
 import numpy as np
 
+from brandpulse.config.validation import reason_of
 from brandpulse.errors import ConfigError
 from model.data.labelled_posts import leak_key
 from model.data.training_examples import labels_of, parse_label
@@ -64,6 +65,23 @@ def _json_rows(file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
             if not isinstance(row, dict):
                 raise ValueError("not a JSON object")
             yield number, row
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """The posts of a file: each line of a `.txt`, else the field `text` of each row (see `table_rows`).
+
+    Raises ConfigError that names file and line.
+    """
+    if path.suffix == ".txt":
+        try:
+            yield from path.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: cannot be read: {reason_of(error)}") from error
+        return
+    for line, row in table_rows(path):
+        if not isinstance(row.get("text"), str):
+            raise ConfigError(f"{path}, line {line}: no column 'text'; the columns are {', '.join(row)}")
+        yield row["text"]
 
 
 def custom_rows(path: Path, source: CustomFile) -> list[tuple[int, dict[str, Any]]]:
