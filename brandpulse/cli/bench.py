@@ -277,3 +277,25 @@ def masking(
     from brandpulse.bench.masking import run
 
     run(data, texts=texts)
+
+
+@app.command()
+def languages(
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            help="Files of posts, JSON lines with `text` and `lang`; a row without `lang` is English. Default: the "
+            "shipped posts of 34 languages.",
+        ),
+    ] = None,
+    supported: Annotated[
+        str, typer.Option(help="Languages of the model, comma-separated; all others are `other`.")
+    ] = "en,ar,de,es,fr,hi,it,pt",
+    json_out: JsonOption = None,
+) -> None:
+    """Measure the language identification: accuracy by language and length of text, time and memory."""
+    from brandpulse.bench.languages import GOLD_FILE, run
+
+    run(data or [GOLD_FILE], languages=supported.split(","), json_out=json_out)

@@ -15,6 +15,7 @@ from brandpulse.runtime.clock import wall_ms
 from brandpulse.runtime.console import Console
 from brandpulse.state.diagnosis.stream_report import StreamReport, stream_report
 from brandpulse.state.keys import AlertingKeys, brand_of, facet_of
+from brandpulse.state.outcomes.language_counts import total_by_brand
 from brandpulse.state.outcomes.post_outcomes import shown_source
 from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.panes import Pane
@@ -28,6 +29,8 @@ DELAY_NOTE = (
 def collect(settings: Settings | None = None) -> dict[str, Any]:
     """`{"brands": {NAME: {"posts": n, "negative": n, ..., "irrelevant": n}}, "late": n, ...}`.
 
+    `"languages": {NAME: {CODE: n}}` are its posts by language since the namespace began, `other` those in an unsupported
+    one; empty if workers do not identify languages.
     `"facets"` is the same for each facet of a brand, `{NAME: {FACET: {"posts": n, ...}}}`. `posts` is the sum of the
     four. A post that names two brands counts for both, with a sentiment for each.
     `"expected_delay_minutes": {NAME: n}` is the expected detection delay of a negative share that rises by 25 points,
@@ -49,6 +52,7 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
     return {
         "brands": brands,
         "facets": facets,
+        "languages": total_by_brand(status.languages for status in partitions),
         "expected_delay_minutes": expected_delays(client, settings.namespace),
         "late": sum(status.late for status in partitions),
         "repeated": sum(status.repeated for status in partitions),
@@ -135,11 +139,22 @@ def render(totals: dict[str, Any]) -> None:
         console.print(DELAY_NOTE, style="dim")
     if totals["facets"]:
         console.print(_facet_table(totals))
+    if any(set(languages) - {"en"} for languages in totals.get("languages", {}).values()):
+        console.print(_language_table(totals))
     others = ("late", "repeated", "dead", "unmatched", "unread", "keyless", "lag")
     console.print("  ".join(f"{name} {totals[name]:,}" for name in others if name in totals))
     for problem in totals.get("problems", ()):
         # Sources and near misses are outside input: the console prints them without markup.
         console.print(f"{problem['sentence']}\n  -> {problem['remedy']}")
+
+
+def _language_table(totals: dict[str, Any]) -> Table:
+    """Posts of each brand by language."""
+    table = Table("brand", "posts by language", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for brand, languages in totals["languages"].items():
+        posts = sum(languages.values())
+        table.add_row(brand, ", ".join(f"{code} {count:,} ({count / posts:.0%})" for code, count in languages.items()))
+    return table
 
 
 def _facet_table(totals: dict[str, Any]) -> Table:

@@ -62,7 +62,16 @@ _HINDI = (
     "wala wale wali walo walon yeh kyu kyun kyon kaise kaisa kahan kaha agar lekin phir toh diya kiya liya hota hoti "
     "hote hoga hogi mera mere meri tera tere teri uska uske uski unka iska iske sabse sirf abhi kabhi kisi aaj ghar "
     "baat baar saath sath chahiye accha acha achi achha bahut bohot bahot itna sahi dekho dekh bolo raho maine tune "
-    "usne aapke aapka aapki apke apka apki hoon hun desh desi logo log naam yaad kaam"
+    "usne aapke aapka aapki apke apka apki hoon hun desh desi logo log naam yaad kaam aise aisa aisi jaise jaisa jaisi "
+    "lagta lagti aata aati aate aana aane aao aaya aaye aayega kab jab saale dete deta dena soch sochta chalo chali "
+    "sakta sakte sakti skta jaate jaata jaaye jaye jayega jayegi jayenge jao khud dekha dekhi dekhna dekhne banaya gyi "
+    "tujhe tujse bolte bolta apko apse aapko usko isko sabko pakka tarah duniya ladki ladka usse isse kise jise puri "
+    "theek thik paisa paise hona hone honge krta krte kro krega kare karega karenge tumhe tumhara tumhari kitne kitna "
+    "kitni milega milna milne milta kaun pehle pahle pehli kasam bhul bhool pasand thodi thoda khush yahi upar wapas "
+    "zyada jyada galti galat raat pyar matlab izzat aadmi arre bura chahta chahti chahte kaash waqt jarur zaroor "
+    "bilkul kyunki mushkil zindagi insaan samajh hamesha hamare hamari humara humare khatam subah yahan yaha waha "
+    "wahan paani dosto rakh rakha likha dikha padh padhna tabhi jaldi bhaiyya bhaiyo bhagwan dono dusre sabka sabki "
+    "unhe unhone inki haan lekar walo bht bhut mjhe muje mujse"
 )
 HINDI_WORDS = frozenset(_HINDI.split())
 """Frequent in Hindi in Latin letters, and rare in other languages."""

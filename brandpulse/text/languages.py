@@ -31,6 +31,8 @@ SURE, SURE_OTHER = 0.3, 0.4
 Below it, the text is English if the model supports English."""
 PRIOR = 8.0
 """Added to the logarithm of the probability of each supported language, which most posts are in."""
+NEVER = -1e4
+"""The same of a language that is not considered."""
 LETTERS = {script: re.compile(f"[{ranges}]") for script, ranges in SCRIPTS.items()}
 _NOT_LATIN = re.compile("[" + "".join(ranges for script, ranges in SCRIPTS.items() if script != "latin") + "]")
 _ZEROS = repeat(0)
@@ -44,6 +46,15 @@ _RARE = frozenset(_RARE_CODES.split())
 """Classes of py3langid that attract short posts of larger languages, and are hardly ever right."""
 
 
+Classify = Callable[[str], tuple[str, float]]
+"""From a text to py3langid's code of its language, and the probability."""
+
+
+def evidence(text: str) -> str:
+    """The words of *text* that can show its language: without handles, links, hashtags, numbers and emoji."""
+    return " ".join(_WORD.findall(_NO_EVIDENCE.sub(" ", text)))
+
+
 class LanguageIdentifier:
     """Identifies the language of texts among those that the model supports."""
 
@@ -53,7 +64,13 @@ class LanguageIdentifier:
         self.names = (*self.languages, OTHER)
         """Everything that `identify` may return."""
         self._default = "en" if "en" in languages else languages[0]
-        self._classify: Callable[[str], tuple[str, float]] | None = None
+        self._classify: Classify | None = None
+
+    def load(self) -> Classify:
+        """py3langid, which takes half a second to load; otherwise it is loaded for the first text that needs it."""
+        if self._classify is None:
+            self._classify = _load_classifier(self.languages)
+        return self._classify
 
     def identify(self, texts: Sequence[str], declared: Sequence[str | None] | None = None) -> list[str]:
         """The language of each of *texts*: a supported one, or `OTHER`. In doubt, it is English if that is supported.
@@ -111,9 +128,7 @@ class LanguageIdentifier:
         )
 
     def _by_ngrams(self, text: str) -> tuple[str, float]:
-        if self._classify is None:
-            self._classify = _load_classifier(self.languages)
-        language, probability = self._classify(text)
+        language, probability = self.load()(text)
         return _ALIASES.get(language, language), float(probability)
 
 
@@ -132,14 +147,13 @@ def _is_hindi(words: Sequence[str]) -> bool:
     return hindi > 0 and hindi + particles >= max(1.5, HINDI_SHARE * len(words))
 
 
-def _load_classifier(languages: Sequence[str]) -> Callable[[str], tuple[str, float]]:
-    """Takes half a second; only for texts that are not clearly English."""
+def _load_classifier(languages: Sequence[str]) -> Classify:
     from py3langid.langid import MODEL_FILE
     from py3langid.langid import LanguageIdentifier as NgramModel
 
     model = NgramModel.from_model_file(MODEL_FILE, norm_probs=True)
-    model.set_languages([code for code in model.labels if code not in _RARE or code in languages])
-    prior = [PRIOR * (_ALIASES.get(code, code) in languages) for code in model.nb_classes]
+    codes = [_ALIASES.get(code, code) for code in model.nb_classes]
+    prior = [PRIOR if code in languages else NEVER if code in _RARE else 0.0 for code in codes]
     model.nb_pc = (model.nb_pc + prior).astype("float32")
-    classify: Callable[[str], tuple[str, float]] = model.classify
+    classify: Classify = model.classify
     return classify

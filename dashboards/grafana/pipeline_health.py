@@ -107,6 +107,13 @@ def build() -> Dashboard:
         )
         .with_panel(
             p.lines(
+                "Posts for brands per second by language",
+                Query(_rate("brandpulse_posts_language_total", "language"), "{{language}}"),
+                width=8,
+            )
+        )
+        .with_panel(
+            p.lines(
                 "End-to-end latency, Kafka to Redis",
                 *_quantiles("brandpulse_visible_latency_seconds"),
                 unit=p.SECONDS,

@@ -78,6 +78,9 @@ class BrandSummary(msgspec.Struct, frozen=True, kw_only=True):
     baseline_share: float | None
     """Negative over relevant posts in the 7 days before the last 24 hours; None without relevant posts."""
     spark: list[SparkHour]
+    languages: dict[str, int]
+    """ISO 639-1 code, or `other` for unsupported languages -> posts since the namespace began, the most frequent first;
+    empty if workers do not identify languages."""
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):

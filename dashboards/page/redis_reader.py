@@ -18,6 +18,7 @@ from brandpulse.state.author_lookup import KnownAuthors
 from brandpulse.state.author_sketches import AuthorCounts, Authors, count_authors
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, PartitionKeys, facet_series
 from brandpulse.state.operator_requests import OperatorRequestStore
+from brandpulse.state.outcomes.language_counts import total_by_brand
 from brandpulse.state.pane_reader import Minutes, PaneReader
 from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import PartitionStatus
@@ -90,6 +91,7 @@ class PageStore:
         hours = self._reader.hours(names, *at.hours_of_day)
         day_authors = self._authors_of_day(partitions, names, at)
         baseline = self._baseline_panes(names, at)
+        languages = total_by_brand(status.languages for status in partitions)
         return Overview(
             clock_ms=clock_ms,
             brands=[
@@ -101,6 +103,7 @@ class PageStore:
                     hours=hours[name],
                     day_authors=day_authors[name],
                     baseline=baseline[name],
+                    languages=languages.get(name, {}),
                 )
                 for name in names
             ],
@@ -282,6 +285,7 @@ def _summary(
     hours: dict[int, Pane],
     day_authors: AuthorCounts,
     baseline: Pane,
+    languages: dict[str, int],
 ) -> BrandSummary:
     day = head.total(*at.head_of_day) + total(hours, *at.hours_of_day)
     return BrandSummary(
@@ -290,6 +294,7 @@ def _summary(
         day=window(day, day_authors),
         baseline_share=baseline.negative_share if baseline.relevant else None,
         spark=sparkline(hours, *at.hours_of_day),
+        languages=languages,
     )
 
 

@@ -142,7 +142,8 @@ def worker_result_lines(result: WorkerResult, sent: int, remedies: Mapping[str, 
     if result.unread:
         lines.append(
             f"unread: {plural(result.unread, 'post')}. Not counted, because they are in a language or script that the "
-            "model does not support" + ("" if "unread" in why else "; set another model with BRANDPULSE_WORKER_WEIGHTS")
+            "model does not support"
+            + ("" if "unread" in why else "; name weights of their languages with BRANDPULSE_MODEL_LANGUAGES")
         )
         lines += _indented(why.get("unread", ()))
     if result.repeated:

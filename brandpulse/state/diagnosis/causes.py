@@ -59,7 +59,7 @@ class Cause:
 
 UNREAD_CAUSE = Cause(
     "they are in a language or script that the model was not trained on",
-    "use a model of these languages (BRANDPULSE_WORKER_WEIGHTS); until then only posts in languages it supports count",
+    "name weights of these languages (BRANDPULSE_MODEL_LANGUAGES); until then only posts in supported languages count",
 )
 REPEATED_CAUSE = Cause(
     "a producer sends posts again, or gives one id to many posts",

@@ -12,6 +12,7 @@ const RANGES = [[1, "1 h"], [6, "6 h"], [24, "24 h"], [168, "7 d"], [720, "30 d"
 const FILTER_FROM = 9;
 const CLOSED_SHOWN = 10;
 const POSTS_SHOWN = 6;
+const LANGUAGES_SHOWN = 4;
 
 // An alert's link holds the time it fired, `?brand=…&at=<ms>`: the chart shows five hours before it and one after.
 const address = new URLSearchParams(location.search);
@@ -195,7 +196,10 @@ function makeCard(brand) {
     spark: s("svg", { class: "spark", preserveAspectRatio: "none", "aria-hidden": "true", focusable: "false" }),
     hour: h("span", { class: "card-number" }),
     day: h("span", { class: "card-number" }),
+    languages: h("span", { class: "card-number" }),
+    languagesRow: null,
   };
+  parts.languagesRow = h("span", { class: "card-foot", hidden: true }, h("span", { class: "card-span" }, "Languages"), parts.languages);
   const card = h(
     "button",
     { type: "button", class: "card", onclick: () => choose(brand.name) },
@@ -204,6 +208,7 @@ function makeCard(brand) {
     h("span", { class: "spark-frame" }, parts.spark),
     h("span", { class: "card-foot" }, h("span", { class: "card-span" }, "Last hour"), parts.hour),
     h("span", { class: "card-foot" }, h("span", { class: "card-span" }, "24 hours"), parts.day),
+    parts.languagesRow,
   );
   card.parts = parts;
   return card;
@@ -223,10 +228,19 @@ function fillCard(card, brand, open) {
   setText(parts.hour, brand.hour.posts ? `${plural(brand.hour.posts, "post")} · ${plural(brand.hour.authors, "person", "people")}` : "no posts");
   const irrelevant = brand.day.irrelevant ? ` · ${percent(brand.day.irrelevant / brand.day.posts)} irrelevant` : "";
   setText(parts.day, `${plural(brand.day.posts, "post")} · ${percent(brand.day.negative_share)} negative${irrelevant}`);
+  // A brand with English posts only needs no line about languages.
+  const languages = Object.entries(brand.languages);
+  const total = languages.reduce((sum, [, posts]) => sum + posts, 0);
+  setVisible(parts.languagesRow, languages.some(([code]) => code !== "en"));
+  setText(parts.languages, languages.slice(0, LANGUAGES_SHOWN).map(([code, posts]) => `${code} ${percent(posts / total)}`).join(" · "));
+  parts.languagesRow.title = languages.map(([code, posts]) => `${languageName(code)}: ${plural(posts, "post")}`).join("\n");
   const drawn = JSON.stringify(brand.spark);
   if (card.drawn !== drawn) sparkline(parts.spark, brand.spark);
   card.drawn = drawn;
 }
+
+const languageNames = new Intl.DisplayNames(["en"], { type: "language" });
+const languageName = (code) => (code === "other" ? "Unsupported languages, not counted" : languageNames.of(code));
 
 function deviation(brand) {
   if (brand.baseline_share === null) return ["none", "no baseline yet"];

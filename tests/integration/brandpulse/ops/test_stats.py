@@ -50,6 +50,15 @@ def test_the_table_shows_the_detection_delay_of_each_brand(
     assert "New refund 3 1 30.0%" in " ".join(capsys.readouterr().out.split())
 
 
+def test_languages_are_shown_unless_all_posts_are_english(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"posts": 10, "negative": 2, "neutral": 5, "positive": 1, "irrelevant": 2}
+    totals = {"brands": {"Acme": row}, "facets": {}, "expected_delay_minutes": {}, "late": 0, "dead": 0, "unmatched": 0}
+    render({**totals, "languages": {"Acme": {"en": 7}}})
+    assert "posts by language" not in capsys.readouterr().out
+    render({**totals, "languages": {"Acme": {"en": 6, "de": 3, "other": 1}}})
+    assert "Acme en 6 (60%), de 3 (30%), other 1 (10%)" in " ".join(capsys.readouterr().out.split())
+
+
 def test_posts_that_count_for_no_brand_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
     problem = {"sentence": "All posts from '[b]rss' name no brand.", "remedy": "add [these] spellings"}
     totals = {"brands": {}, "facets": {}, "expected_delay_minutes": {}, "late": 0, "repeated": 0, "dead": 3}

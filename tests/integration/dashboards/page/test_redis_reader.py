@@ -6,6 +6,7 @@ import redis
 
 from brandpulse.errors import StateError, TransientError
 from brandpulse.state.keys import MINUTE_MS, facet_series
+from brandpulse.state.outcomes.language_counts import encode_language_counts, with_added_languages
 from brandpulse.state.watched_facets import Watch
 from dashboards.page.redis_reader import PageStore, page_client
 from tests.support.dashboards.stored_state import ACME, BANK, END, StoredStream, a_resolved_episode, an_episode
@@ -54,6 +55,19 @@ def test_authors_are_counted_once_over_all_partitions(redis_client: redis.Redis,
 
     assert (brand.hour.authors, brand.hour.negative_authors) == (3, 3)
     assert (brand.day.authors, brand.day.negative_authors) == (3, 3)
+
+
+def test_languages_are_added_up_over_all_partitions(redis_client: redis.Redis, namespace: str) -> None:
+    stream = StoredStream(redis_client, namespace, partitions=2)
+    stream.add(ACME, END, negative=1)
+    stream.add(BANK, END, negative=1)
+    stored = with_added_languages((), {(ACME, "de"): 2, (ACME, "en"): 40, (ACME, "other"): 3})
+    stream.store(END, languages=encode_language_counts(stored).decode())
+
+    acme, bank = PageStore(redis_client, namespace).overview().brands
+
+    assert list(acme.languages.items()) == [("en", 80), ("other", 6), ("de", 4)]
+    assert bank.languages == {}
 
 
 def test_baseline_excludes_the_last_day(redis_client: redis.Redis, namespace: str) -> None:

@@ -80,7 +80,7 @@ def test_frequent_outcome_has_its_cause_and_one_remedy() -> None:
     )
     lines = worker_result_lines(WorkerResult(10, unread=90, why=why), 100, {})
     assert lines == [lines[0], f"  {sentence}"]
-    assert "BRANDPULSE_WORKER_WEIGHTS" not in lines[0]
+    assert "BRANDPULSE_MODEL_LANGUAGES" not in lines[0]
     assert WorkerResult(10, unread=90, why=why).numbers()["problems"] == why
     assert causes(WorkerResult(60, unread=40), 100, before, after, source="file") == {}, "most posts were counted"
     assert next(iter(causes(result, 100, before, after, source=None)["unread"])).startswith("All posts from 'rss'")
