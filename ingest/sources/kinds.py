@@ -8,6 +8,8 @@ from typing import Any, cast
 
 from brandpulse.errors import ConfigError
 from ingest.sources.connectors.bluesky import BlueskySettings, BlueskySource
+from ingest.sources.connectors.feeds import FeedSettings, FeedSource
+from ingest.sources.connectors.hacker_news import HackerNewsSettings, HackerNewsSource
 from ingest.sources.source import Source, SourceSettings
 
 ENTRY_POINTS = "brandpulse.sources"
@@ -27,6 +29,8 @@ class SourceKind:
 
 BUILT_IN: Mapping[str, SourceKind] = {
     "bluesky": SourceKind(BlueskySettings, BlueskySource),
+    "feed": SourceKind(FeedSettings, FeedSource),
+    "hacker-news": SourceKind(HackerNewsSettings, HackerNewsSource),
 }
 
 

@@ -20,6 +20,8 @@ from ingest.sources.events import Cursor, Gap
 
 HISTORY = 900
 """Earlier positions kept for each source: 15 minutes at one a second, some 150 bytes each."""
+HISTORY_BYTES = 1_000_000
+"""Fewer positions are kept if they are larger than usual: a feed's position names its items."""
 GAPS = 1_000
 
 Stored = TypeVar("Stored")
@@ -108,7 +110,7 @@ class RedisPositionStore:
             pipeline = self._client.pipeline(transaction=True)
             pipeline.hset(self._keys.positions, source, stored)
             pipeline.lpush(self._keys.history(source), stored)
-            pipeline.ltrim(self._keys.history(source), 0, HISTORY - 1)
+            pipeline.ltrim(self._keys.history(source), 0, min(HISTORY, HISTORY_BYTES // len(stored) + 10) - 1)
             if records:
                 pipeline.lpush(self._keys.gaps, *records)
                 pipeline.ltrim(self._keys.gaps, 0, GAPS - 1)

@@ -89,6 +89,9 @@ class Place:
     def has_more_than(self, records: int) -> bool:
         return len(self.received()) > records
 
+    def has_all(self, ids: set[str]) -> bool:
+        return ids <= set(self.received())
+
     def received(self) -> list[str]:
         """Ids of all records in the topic, in the order of each partition; repeats included."""
         with TopicReader(self.servers, self.topic) as reader:

@@ -1,0 +1,73 @@
+"""What sources that ask a server again and again share: one request with its limits, and what its answer means."""
+
+import email.utils
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from ingest.sources.source import SourceConfigError, SourceContext, SourceError
+
+REQUEST_SECONDS = 30.0
+MAX_BYTES = 10 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one request."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+    """Where redirects ended."""
+    moved: str | None = None
+    """The new address, if the server says that the old one moved for good."""
+
+
+async def get(
+    context: SourceContext, url: str, *, headers: Mapping[str, str] | None = None, max_bytes: int = MAX_BYTES
+) -> Answer:
+    """The answer of *url* with status 200 or 304. Raises SourceError, SourceConfigError for another."""
+    timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+    try:
+        async with context.session.get(url, headers=headers, timeout=timeout, max_redirects=5) as answer:
+            if answer.status not in (200, 304):
+                raise refusal(url, answer.status, answer.headers)
+            body = bytearray()
+            async for chunk in answer.content.iter_chunked(64 * 1024):
+                body += chunk
+                if len(body) > max_bytes:
+                    raise SourceConfigError(f"{url} answers with more than {max_bytes >> 20} MB")
+            first = answer.history[0] if answer.history else None
+            moved = str(answer.url) if first is not None and first.status in (301, 308) else None
+            return Answer(answer.status, answer.headers, bytes(body), str(answer.url), moved)
+    except aiohttp.InvalidURL as error:
+        raise SourceConfigError(f"{url} is no web address") from error
+    except aiohttp.TooManyRedirects as error:
+        raise SourceError(f"{url} redirects in a circle") from error
+    except TimeoutError as error:
+        raise SourceError(f"{url} did not answer within {REQUEST_SECONDS:.0f} s") from error
+    except aiohttp.ClientError as error:
+        raise SourceError(f"cannot reach {url}: {error}") from error
+
+
+def refusal(url: str, status: int, headers: Mapping[str, str]) -> SourceError | SourceConfigError:
+    """The error for an answer with *status*."""
+    if status in (401, 403, 404, 410):
+        meaning = {401: "asks for a login", 403: "denies access", 404: "does not exist", 410: "is gone for good"}
+        return SourceConfigError(f"{url} {meaning[status]} ({status})")
+    return SourceError(f"{url} answered {status}", retry_after_seconds=retry_after(headers))
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The header's seconds, from a number or a date; None without a valid one."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, moment.timestamp() - time.time())

@@ -1,0 +1,144 @@
+"""Hacker News and feeds against servers with faults, and a real broker."""
+
+import asyncio
+import json
+import random
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from brandpulse.devstack.embedded_servers import EmbeddedBroker
+from ingest.sources.connectors.feeds import FeedSettings, FeedSource
+from ingest.sources.connectors.hacker_news import HackerNewsSettings, HackerNewsSource
+from tests.support.sources.source_runs import Place
+from tests.support.sources.web_server import Reply, WebServer
+
+
+@pytest.fixture
+def place(embedded_broker: EmbeddedBroker, tmp_path: Path) -> Place:
+    return Place(embedded_broker.bootstrap_servers, f"posts-{uuid.uuid4().hex[:8]}", tmp_path)
+
+
+class HackerNews:
+    """Items that are null at first, and answers that fail at random."""
+
+    def __init__(self) -> None:
+        self.newest, self.asked, self.rng = 100, dict[int, int](), random.Random(7)
+        self.failing = 0.0
+
+    def __call__(self, path: str, _: Mapping[str, str]) -> Reply:
+        if self.rng.random() < self.failing:
+            return self.rng.choice([Reply(status=503), Reply(b'"half an answer"', cut=True), Reply(b"<html>")])
+        if path.endswith("maxitem.json"):
+            return Reply(str(self.newest).encode())
+        number = int(path.rpartition("/")[2].removesuffix(".json"))
+        self.asked[number] = self.asked.get(number, 0) + 1
+        if number % 7 == 0 and self.asked[number] < 3:
+            return Reply(b"null")
+        item = {"id": number, "type": "comment", "by": "ann", "time": int(time.time()), "text": f"acme {number}"}
+        return Reply(json.dumps(item).encode())
+
+
+def test_no_item_of_hacker_news_is_lost(place: Place) -> None:
+    async def run() -> None:
+        site = HackerNews()
+        async with WebServer(site).running() as server:
+            settings = HackerNewsSettings(name="hn", kind="hacker-news", api=server.url, poll_seconds=0.01)
+            for life in range(3):
+                async with place.running(HackerNewsSource(settings), kill=True) as source:
+                    await source.until(lambda: bool(place.store.positions()), "a stored position")
+                    site.failing = 0.02
+                    site.newest += 150
+                    wanted = {str(number) for number in range(101, site.newest + 1)}
+                    if life < 2:
+                        await source.until(lambda: len(place.received()) > 0, "some posts")
+                        continue
+                    await source.until(partial(place.has_all, wanted), "all posts")
+        assert set(place.received()) == wanted
+        assert place.store.gaps() == []
+
+    asyncio.run(run())
+
+
+class Site:
+    """A feed of the newest ten items, with ETag."""
+
+    def __init__(self) -> None:
+        self.items, self.replies = 3, list[Reply]()
+
+    @property
+    def etag(self) -> str:
+        return f'W/"{self.items}"'
+
+    def __call__(self, _: str, headers: Mapping[str, str]) -> Reply:
+        if self.replies:
+            return self.replies.pop(0)
+        if headers.get("If-None-Match") == self.etag:
+            return Reply(status=304)
+        at = format_datetime(datetime.now(UTC))
+        entries = "".join(
+            f"<item><title>acme {n}</title><guid>{n}</guid><pubDate>{at}</pubDate></item>"
+            for n in range(self.items, max(0, self.items - 10), -1)
+        )
+        body = f'<rss version="2.0"><channel><title>x</title>{entries}</channel></rss>'
+        return Reply(body.encode(), headers={"ETag": self.etag})
+
+
+def test_each_item_of_a_feed_arrives_once_despite_faults(place: Place) -> None:
+    async def run() -> None:
+        site = Site()
+        async with WebServer(site).running() as server:
+            settings = FeedSettings(name="news", kind="feed", urls=(f"{server.url}/rss",), poll_minutes=0.000_5)
+            for life in range(4):
+                site.replies = [Reply(status=500), Reply(b"<rss" * 50, cut=True), Reply(b"<html></html>")][:life]
+                site.items += 3
+                wanted = {f"127.0.0.1/{n}" for n in range(1, site.items + 1)}
+                async with place.running(FeedSource(settings)) as source:
+                    await source.until(partial(place.has_all, wanted), "all items")
+        assert sorted(place.received()) == sorted(wanted)
+        assert place.store.gaps() == []
+        assert any("If-None-Match" in headers for _, headers in server.requests)
+
+    asyncio.run(run())
+
+
+def test_a_feed_that_is_none_stops_with_the_reason(place: Place) -> None:
+    async def run() -> None:
+        async with WebServer(lambda *_: Reply(status=404)).running() as server:
+            settings = FeedSettings(name="news", kind="feed", urls=(f"{server.url}/rss",))
+            async with place.running(FeedSource(settings)) as source:
+                await source.until(lambda: source.runner.state.status == "refused", "the refusal")
+                assert "does not exist (404)" in source.runner.state.reason
+
+    asyncio.run(run())
+
+
+def test_a_failing_feed_does_not_hold_up_another(place: Place) -> None:
+    async def run() -> None:
+        site = Site()
+        async with WebServer(site).running() as good, WebServer(lambda *_: Reply(status=410)).running() as gone:
+            urls = (f"{gone.url}/rss", f"{good.url}/rss")
+            settings = FeedSettings(name="news", kind="feed", urls=urls)
+            async with place.running(FeedSource(settings)) as source:
+                await source.until(lambda: len(place.received()) == 3, "the items of the other feed")
+                assert source.runner.state.outcomes["feed_failed"] == 1
+
+    asyncio.run(run())
+
+
+def test_retry_after_of_a_server_is_obeyed(place: Place) -> None:
+    async def run() -> None:
+        async with WebServer(lambda *_: Reply(status=429, headers={"Retry-After": "3600"})).running() as server:
+            settings = FeedSettings(name="news", kind="feed", urls=(f"{server.url}/rss",), poll_minutes=0.000_5)
+            async with place.running(FeedSource(settings)) as source:
+                await source.until(lambda: source.runner.state.status == "waiting", "the pause")
+                await asyncio.sleep(0.3)
+                assert len(server.requests) == 1
+
+    asyncio.run(run())
