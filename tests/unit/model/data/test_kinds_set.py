@@ -41,6 +41,8 @@ def test_each_row_has_an_own_id_and_text_and_valid_labels() -> None:
         assert row["sentiment"] in {"neg", "neu", "pos"}, row
         assert row["target_sentiment"] in {"neg", "neu", "pos", "irr", None}, row
         assert (row["target"] is None) == (row["target_sentiment"] is None), row
+        ironic = row["sentiment"] != "neu" or None
+        assert row["sarcasm"] == {"irony": ironic, "sincere_praise": 0}.get(row["kind"]), row
 
 
 def test_each_target_is_named_in_its_text() -> None:
