@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from model.inference.scorer import Scorer
 
 VARIABLE = "BRANDPULSE_MODEL_LANGUAGES"
-OFF = "off"
+OFF, SHIPPED = "off", "shipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ def load_language_model(
 ) -> LanguageModel:
     """As `model.loader.load_scorer`, with weights for other languages beside *weights*.
 
-    These are the shipped ones if *weights* are the shipped default, and those of BRANDPULSE_MODEL_LANGUAGES. Raises
-    ConfigError if that setting is wrong, or needs weights that declare their languages.
+    These are those of BRANDPULSE_MODEL_LANGUAGES, and the shipped ones unless *weights* are other than the shipped
+    default, or the setting says otherwise. Raises ConfigError if that setting is wrong, or needs weights that declare their languages.
     """
     # Imports are local: a command that only shows its help must not wait for numpy.
     from brandpulse.config.settings import load_settings
@@ -95,35 +95,36 @@ def load_language_model(
 
 def _folders(setting: str, own: Sequence[str], *, shipped: bool) -> dict[str, Path]:
     """Language -> folder of its weights, of those that the default weights with languages *own* do not score."""
-    given, off = parse_languages(setting)
-    if given and not own:
+    given, wanted = parse_languages(setting)
+    if (given or wanted) and not own:
         raise ConfigError(
             f"{VARIABLE}={setting} needs default weights that declare their languages (`languages` in model.json); "
             "these declare none and score every text. Unset it, or use weights that declare them"
         )
     folders: dict[str, Path] = {}
-    if shipped and not off and MULTILINGUAL_WEIGHTS.is_dir():
+    if (shipped if wanted is None else wanted) and MULTILINGUAL_WEIGHTS.is_dir():
         others = languages_of("auto", MULTILINGUAL_WEIGHTS)
         folders = {language: MULTILINGUAL_WEIGHTS for language in others if language not in own}
     return folders | given
 
 
-def parse_languages(setting: str) -> tuple[dict[str, Path], bool]:
-    """`de=/models/german,fr=/models/french` as language -> folder, and whether the setting has the item `off`.
+def parse_languages(setting: str) -> tuple[dict[str, Path], bool | None]:
+    """`de=/models/german,fr=/models/french` as language -> folder, and whether the shipped multilingual weights are used
+    for the others: the item `shipped` or `off`; None without either.
 
     Raises ConfigError that names the wrong item.
     """
     folders: dict[str, Path] = {}
-    off = False
+    shipped: bool | None = None
     for item in filter(None, map(str.strip, setting.split(","))):
-        if item == OFF:
-            off = True
+        if item in (OFF, SHIPPED):
+            shipped = item == SHIPPED
             continue
         language, equals, folder = (part.strip() for part in item.partition("="))
         example = f"For example: {VARIABLE}=de=/models/german,fr=/models/french"
         if not equals or not folder or not re.fullmatch("[a-z]{2}", language):
             raise ConfigError(
-                f"{VARIABLE}: expected `off`, or a language of two letters and a folder as CODE=FOLDER, got {item!r}. "
+                f"{VARIABLE}: expected `off`, `shipped`, or a language of two letters and a folder as CODE=FOLDER, got {item!r}. "
                 + example
             )
         if language in folders:
@@ -131,7 +132,7 @@ def parse_languages(setting: str) -> tuple[dict[str, Path], bool]:
         if not Path(folder).is_dir():
             raise ConfigError(f"{VARIABLE}: the folder of {item!r} does not exist. {example}")
         folders[language] = Path(folder)
-    return folders, off
+    return folders, shipped
 
 
 def _facts(scorer: "Scorer", engine: Engine, weights: Path | None) -> ModelFacts:

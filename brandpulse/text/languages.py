@@ -2,7 +2,7 @@
 
 Scripts are detected by Unicode ranges, English and romanised Hindi by their frequent words, and what remains by
 py3langid (BSD-3, an n-gram model of 4.5 MB), with a prior for the supported languages. Names of accounts, hashtags,
-links and emoji are not evidence. See docs/decisions/0022-unread-languages.md for the choice and its figures.
+links and emoji are not evidence. See docs/decisions/0030-language-routing.md for the choice and its figures.
 """
 
 import re

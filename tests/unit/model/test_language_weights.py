@@ -10,9 +10,9 @@ from tests.support.model.brand_weights import a_brand_folder
 
 
 def test_languages_are_read_with_their_folders(tmp_path: Path) -> None:
-    assert parse_languages("") == ({}, False)
-    assert parse_languages("off") == ({}, True)
-    assert parse_languages(f" de={tmp_path}, fr = {tmp_path} ,off,") == ({"de": tmp_path, "fr": tmp_path}, True)
+    assert parse_languages("") == ({}, None)
+    assert parse_languages("off") == ({}, False)
+    assert parse_languages(f" de={tmp_path}, fr = {tmp_path} ,shipped,") == ({"de": tmp_path, "fr": tmp_path}, True)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,36 @@ def test_weights_of_a_language_score_its_posts(tmp_path: Path, monkeypatch: pyte
     assert model.facts_of("en").name == model.facts_of("other").name == model.default.name
     assert model.default.name.startswith("english@")
     assert model.facts_of("de").name.partition("@")[2] in model.scorer.version
+
+
+@pytest.mark.parametrize(
+    ("setting", "shipped_default", "expected"),
+    [("", True, {"de", "fr"}), ("", False, set()), ("off", True, set()), ("shipped", False, {"de", "fr"})],
+)
+def test_shipped_multilingual_weights_are_used_as_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, shipped_default: bool, expected: set[str]
+) -> None:
+    english = a_brand_folder(tmp_path / "english", languages=("en",))
+    monkeypatch.setattr("model.language_weights.MULTILINGUAL_WEIGHTS", several := tmp_path / "several")
+    a_brand_folder(several, seed=7, languages=("de", "en", "fr"))
+    if shipped_default:
+        monkeypatch.setattr("model.language_weights.WEIGHTS", english)
+    monkeypatch.setenv("BRANDPULSE_MODEL_LANGUAGES", setting)
+    model = load_language_model("openvino", english, 1, precision="fp32")
+    assert set(model.routed) == expected
+
+
+def test_weights_of_a_language_replace_the_shipped_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    english = a_brand_folder(tmp_path / "english", languages=("en",))
+    german = a_brand_folder(tmp_path / "german", name="german", seed=5)
+    monkeypatch.setattr("model.language_weights.MULTILINGUAL_WEIGHTS", several := tmp_path / "several")
+    a_brand_folder(several, seed=7, name="several", languages=("de", "fr"))
+    monkeypatch.setenv("BRANDPULSE_MODEL_LANGUAGES", f"shipped,de={german}")
+    model = load_language_model("openvino", english, 1, precision="fp32")
+    assert {code: facts.name.partition("@")[0] for code, facts in model.routed.items()} == {
+        "de": "german",
+        "fr": "several",
+    }
 
 
 def test_without_other_weights_there_is_one_scorer(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from brandpulse.config.facets import Facet
 from brandpulse.errors import ConfigError
 from brandpulse.state.keys import facet_series
 from brandpulse.text.brand_matcher import BrandMatcher
+from brandpulse.text.languages import LanguageIdentifier
 from model.inference.scorer import Scores as ModelScores
 from model.inputs.target_marking import MarkedText, plain
 from stream_workers.scoring.brand_marker import BrandMarker
@@ -46,12 +47,25 @@ class Model:
         return ModelScores({"sentiment": sentiment}, np.array(targets, dtype=np.float32).reshape(-1, 4))
 
 
-def texts_of(model: Model, scores: Scores | None = None, *, whole_posts: bool = False) -> RecordedTexts:
+def texts_of(
+    model: Model,
+    scores: Scores | None = None,
+    *,
+    whole_posts: bool = False,
+    languages: LanguageIdentifier | None = None,
+    routed: Sequence[str] = (),
+) -> RecordedTexts:
     scoring: TextScoring = (
         PostScoring(MATCHER, plain, model) if whole_posts else BrandScoring(MATCHER, BrandMarker(MATCHER), model)
     )
     known = {} if scores is None else scores
-    return RecordedTexts(scoring, known, author_hash=lambda source, author, post_id: hash((source, author)))
+    return RecordedTexts(
+        scoring,
+        known,
+        author_hash=lambda source, author, post_id: hash((source, author)),
+        languages=languages,
+        routed=routed,
+    )
 
 
 def negative_of(scores: Sequence[Sequence[float]]) -> list[float]:
@@ -115,6 +129,23 @@ def test_the_score_of_the_whole_post_counts_for_all_its_brands(tmp_path: Path) -
     assert negative_of(post.probabilities) == [0.8, 0.8]
     assert [four[3] for four in post.probabilities] == [0.0, 0.0]
     assert model.asked == [MarkedText("bolt and acme are bad")]
+
+
+def test_weights_of_a_language_have_scores_of_their_own(tmp_path: Path) -> None:
+    post = {**a_post("2", "acme ist wirklich schlecht"), "lang": "de"}
+    path = a_recording(tmp_path, a_post("1", "acme is bad and they know it"), post, {**post, "id": "3", "lang": "fr"})
+    asked: dict[str, list[str]] = {}
+    keys: dict[str, set[bytes]] = {}
+    routes: list[tuple[str, ...]] = [(), ("de",)]
+    for routed in routes:
+        model, scores = Model(), Scores()
+        texts = texts_of(model, scores, languages=LanguageIdentifier(["en", "de"]), routed=routed)
+        texts.score(path, Tally())
+        asked[str(routed)] = [one.language for one in model.asked]
+        keys[str(routed)] = set(scores)
+        assert [one.unread for one in texts.posts(path, Tally())] == [False, False, True]
+    assert sorted(asked["()"]) == sorted(asked["('de',)"]) == ["de", "en"]
+    assert len(keys["()"] & keys["('de',)"]) == 1, "the English post keeps its key"
 
 
 def test_a_known_score_is_reused_only_for_the_same_target(tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ class Bench:
         run_limit: int = 50,
         brands: Sequence[str] = ("Acme",),
         named: Sequence[str] = ("Acme",),
+        languages: Sequence[str] = ("en",),
     ) -> None:
         self.store = MemoryPartitionStore()
         self.output = MemoryOutputProducer()
@@ -137,7 +138,7 @@ class Bench:
             telemetry=self.telemetry,
             wall_ms=lambda: NOON_MS,
             batch_size=self.batch_size,
-            languages=LanguageIdentifier(["en"]),
+            languages=LanguageIdentifier(languages),
             near_misses=NearMissFinder([Brand(name=name, terms=[name]) for name in named]),
         )
         self.store.rebase(None, a_status())
@@ -557,6 +558,43 @@ def test_post_in_an_unread_language_counts_for_no_brand() -> None:
     assert bench.stored.languages == (("Acme", (("en", 1), ("other", 2))),)
     assert 'brandpulse_posts_language_total{language="other"} 2.0' in exposed
     assert 'brandpulse_posts_fate_total{fate="unread",source="test"} 2.0' in exposed
+
+
+def test_language_of_a_batch_reaches_the_scorer_and_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    identify = LanguageIdentifier.identify
+
+    def counted(self: LanguageIdentifier, texts: Sequence[str], declared: Sequence[str | None]) -> list[str]:
+        calls.append(len(texts))
+        return identify(self, texts, declared)
+
+    monkeypatch.setattr(LanguageIdentifier, "identify", counted)
+    bench = Bench(languages=("en", "de"))
+    prepared = bench.pipeline.prepare(
+        bench.batch(["acme is awful and they know it", "nothing", "acme ist wirklich schrecklich und teuer"])
+    )
+    assert [post.language for part in prepared for post in part.marked] == ["en", "de"]
+    bench.pipeline.settle(bench.pipeline.score(prepared))
+    assert [post.language for _, post in bench.output.scored_posts] == ["en", "de"]
+    assert bench.stored.languages == (("Acme", (("de", 1), ("en", 1))),)
+    assert calls == [2]
+
+
+def test_text_that_breaks_the_identification_is_a_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    identify = LanguageIdentifier.identify
+
+    def fragile(self: LanguageIdentifier, texts: Sequence[str], declared: Sequence[str | None]) -> list[str]:
+        if any("poison" in text for text in texts):
+            raise RuntimeError("no such class")
+        return identify(self, texts, declared)
+
+    monkeypatch.setattr(LanguageIdentifier, "identify", fragile)
+    bench = Bench()
+    bench.run(bench.batch(["acme is awful", "acme poison", "acme ist wirklich schrecklich und teuer"]))
+    [(_, letter)] = bench.output.dead_letters
+    assert (letter.record.offset, letter.reason) == (1, "unmatchable")
+    assert (bench.stored.unread, bench.stored.dead) == (1, 1)
+    assert bench.stored.languages == (("Acme", (("en", 1), ("other", 1))),)
 
 
 def test_each_post_of_an_unknown_author_counts_as_a_person() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.inference.scorer import Scores
+from model.inference.scorer import NOT_SCORED, Scores
 from model.inputs.target_marking import MarkedText
 from stream_workers.scoring.post_scores import PostScores, build_post_scores, score_results
 
@@ -43,6 +43,18 @@ def test_non_finite_score_is_an_error_of_its_post_only(wrong: float) -> None:
     found = score_results(scores([fine, (wrong, 0.0, 0.0, 0.0), fine], 3), posts)
     assert [isinstance(one, ValueError) for one in found] == [False, True, False]
     assert str(wrong) in str(found[1])
+
+
+def test_head_without_a_score_is_absent_from_its_post_only() -> None:
+    given = scores([(1.0, 0.0, 0.0, 0.0)] * 3, 2)
+    risk = np.array([[NOT_SCORED] * 3, [0.9, 0.1, 0.1]], np.float32)
+    posts = [MarkedText("", (), 2), MarkedText("", (), 1)]
+    without, full = score_results(Scores({**given.heads, "risk": risk}, given.target), posts)
+    assert isinstance(without, PostScores)
+    assert isinstance(full, PostScores)
+    assert (set(without.heads), set(full.heads)) == ({"sentiment"}, {"sentiment", "risk"})
+    assert without.urgency == (None, None)
+    assert full.urgency[0] is not None
 
 
 def test_non_finite_head_is_an_error_of_its_post() -> None:
