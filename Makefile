@@ -11,7 +11,7 @@ install = $(WITH_UV) $(1) || $(WITH_PIP) $(1)
 NATIVE := stream_workers/_native.abi3.so
 CARGO := 1.88.0
 
-.PHONY: setup setup-all native demo up test check lint types unit all-tests cluster faults soak-alerts soak clean
+.PHONY: setup setup-all native demo live up test check lint types unit all-tests cluster faults soak-alerts soak clean
 
 setup: .venv/.run          ## what running needs: no torch, about 120 MB of downloads
 setup-all: .venv/.all native  ## what tests and training need, torch included
@@ -44,6 +44,10 @@ up: .venv/.run             ## keep the embedded stack running, for the brands in
 	@[ -n "$$BRANDPULSE_BRANDS_FILE" ] || [ -f brands.yaml ] || { cp brandpulse/sample/brands.yaml brands.yaml; \
 	  echo "brands.yaml was missing: it now holds the sample's three brands. Put your own in and start again."; }
 	$(BIN)/brandpulse up
+
+live: .venv/.run           ## what the world says about BRAND="Acme Air", from Bluesky, Hacker News and news feeds
+	@[ -n "$(BRAND)" ] || { echo 'name a brand: make live BRAND="Acme Air"'; exit 2; }
+	$(BIN)/brandpulse live "$(BRAND)"
 
 test:                      ## everything CI runs
 	$(MAKE) --jobs=2 .venv/.all native  # the compiler works while packages come

@@ -103,6 +103,22 @@ def doctor() -> None:
 
 
 @app.command()
+def live(
+    brands: Annotated[list[str], typer.Argument(help='Names of brands, for example "Acme Air" Nordbank.')],
+    feed: Annotated[
+        list[str] | None,
+        typer.Option("--feed", help="Address of a feed. Repeatable. Default: a news search for each brand."),
+    ] = None,
+    page_port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the page; 0: any free port.")] = 0,
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+) -> None:
+    """Show what is said about brands now: Bluesky, Hacker News and news, without an account. Ctrl-C stops."""
+    from brandpulse.devstack.live import run_live
+
+    raise typer.Exit(run_live(brands, feeds=feed or (), page_port=page_port, show=browser))
+
+
+@app.command()
 def up(
     workers: Annotated[int, typer.Option(min=0, max=64, help="Number of workers to start.")] = 1,
     page_port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the live page; 0 takes any free one.")] = 0,

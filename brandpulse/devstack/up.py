@@ -13,15 +13,40 @@ from brandpulse.errors import ConfigError
 from brandpulse.runtime.child_process import port_answers
 from brandpulse.runtime.console import Console, styled
 from brandpulse.runtime.lifecycle import stop_asked
+from ingest.settings import IngestSettings
+from ingest.sources.sources_file import load_sources
 
 CHECK_SECONDS = 0.5
 
 
 def run_up(*, workers: int, page_port: int, broker: str | None = None, kafka_port: int | None = None) -> int:
     """Start the stack and watch it until SIGTERM or SIGINT; returns exit code 0. Raises ConfigError, StartError."""
-    settings = load_settings(Settings)
+    settings, ingest = load_settings(Settings), load_settings(IngestSettings)
+    sources = ingest.sources_file if ingest.sources_file.exists() else None
+    return run_stack(
+        settings, workers=workers, page_port=page_port, broker=broker, kafka_port=kafka_port, sources=sources
+    )
+
+
+def run_stack(
+    settings: Settings,
+    *,
+    workers: int,
+    page_port: int,
+    broker: str | None = None,
+    kafka_port: int | None = None,
+    sources: Path | None = None,
+    ready: Callable[[Stack], None] = lambda _: None,
+    tick: Callable[[], None] = lambda: None,
+) -> int:
+    """Run the stack with the live *sources* of a file, if one is given, until SIGTERM or SIGINT; returns 0.
+
+    *ready* is called once when all services listen, *tick* every half second. Raises ConfigError, StartError.
+    """
     home = settings.home
     file = load_brands_file(settings.brands_file)
+    if sources is not None:
+        load_sources(sources)
     refuse_second(home)
     kind = choose_broker(home, broker)
     if page_port and port_answers(page_port):
@@ -32,7 +57,11 @@ def run_up(*, workers: int, page_port: int, broker: str | None = None, kafka_por
         console.print(f"warning: {settings.brands_file}: {warning}; {warning.remedy}")
     stack = Stack(
         home,
-        env={"BRANDPULSE_BRANDS_FILE": str(settings.brands_file.resolve()), "BRANDPULSE_PAGE_PORT": str(page_port)},
+        env={
+            "BRANDPULSE_BRANDS_FILE": str(settings.brands_file.resolve()),
+            "BRANDPULSE_PAGE_PORT": str(page_port),
+            **({"BRANDPULSE_SOURCES_FILE": str(sources.resolve())} if sources is not None else {}),
+        },
         report=console.print,
         start_broker=_broker_starter(home, kind, settings.kafka_jars, kafka_port),
     )
@@ -40,11 +69,17 @@ def run_up(*, workers: int, page_port: int, broker: str | None = None, kafka_por
         try:
             stack.start_servers()
             start_services(stack, workers=workers)
+            if sources is not None:
+                stack.start_service("ingest", "ingest", "run")
+                stack.wait_announced("ingest")
+                console.print(styled(f"sources {sources}   ", ("`brandpulse ingest check` names a fault", "dim")))
             number = "1 worker" if workers == 1 else f"{workers} workers"
-            ready = f": {number}. Send posts with `brandpulse ingest file PATH`. Ctrl-C stops."
-            console.print(styled(("up", "bold green"), ready))
+            running = f": {number}. Send posts with `brandpulse ingest file PATH`. Ctrl-C stops."
+            console.print(styled(("up", "bold green"), running))
+            ready(stack)
             while not stop.wait(CHECK_SECONDS):
                 stack.restart_ended()
+                tick()
         finally:
             console.print("stopping")
             stack.stop()

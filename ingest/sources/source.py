@@ -1,7 +1,7 @@
 """The interface of a source, and the faults that it may raise.
 
 To write one of your own: a settings class and a source class in a package of yours, registered as an entry point of
-the group `brandpulse.sources`. docs/how-to/write-a-source.md has a complete one in 30 lines.
+the group `brandpulse.sources`. docs/how-to/live-sources.md has a complete one in 30 lines.
 """
 
 import asyncio

@@ -25,7 +25,19 @@ def examine() -> int:
     """Print all findings; returns exit code 0 only if posts can flow."""
     console = Console(soft_wrap=True)
     findings: list[Finding] = []
-    for check in (_settings, _brands, _broker, _store, _model, _partitions, _stream, _sent_files, _receivers, _outbox):
+    for check in (
+        _settings,
+        _brands,
+        _broker,
+        _store,
+        _model,
+        _partitions,
+        _stream,
+        _sources,
+        _sent_files,
+        _receivers,
+        _outbox,
+    ):
         found = _guarded(check)
         findings += found
         for finding in found:
@@ -128,6 +140,13 @@ def _partitions() -> list[Finding]:
 
 def _stream() -> list[Finding]:
     return check_stream(load_settings(Settings))
+
+
+def _sources() -> list[Finding]:
+    from brandpulse.ops.doctor.source_checks import check_sources
+    from ingest.settings import IngestSettings
+
+    return check_sources(load_settings(Settings), load_settings(IngestSettings))
 
 
 def _sent_files() -> list[Finding]:

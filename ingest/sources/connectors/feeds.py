@@ -152,7 +152,7 @@ class FeedSource:
         feeds = {url: _Feed(url, **(cursor or {}).get(url, {})) for url in self.settings.urls}
         faults: dict[str, Exception] = {}
         while True:
-            now = time.time()
+            now, failed = time.time(), 0
             for feed in feeds.values():
                 if feed.due > now:
                     continue
@@ -162,13 +162,15 @@ class FeedSource:
                     faults[feed.url] = error
                     wait = getattr(error, "retry_after_seconds", None) or 0.0
                     feed.due = time.time() + max(wait, self.settings.poll_minutes * 60)
-                    yield Batch((Skip("feed_failed"),), _stored(feeds.values()))
+                    failed += 1
                     continue
                 faults.pop(feed.url, None)
                 yield Batch(events, _stored(feeds.values()), gap)
             if len(faults) == len(feeds):
-                # All fail: let the core report it, and wait as it does.
+                # All fail: the core reports it, and waits.
                 raise next(iter(faults.values()))
+            if failed:
+                yield Batch((Skip("feed_failed"),) * failed, _stored(feeds.values()))
             await asyncio.sleep(max(0.01, min(feed.due for feed in feeds.values()) - time.time()))
 
     async def _look(self, feed: _Feed, context: SourceContext) -> tuple[Sequence[Event], Gap | None]:
