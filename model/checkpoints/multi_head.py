@@ -38,8 +38,8 @@ EARLY = "exit."
 """Prefix of a head's name: the same head on the exit layer."""
 
 TARGET_FROM_SENTIMENT = "target_from_sentiment.weight"
-"""Optional tensor of each side (`heads.`, `exit.`), shape (4, 3): the logits of the post's sentiment times its transpose
-are added to the logits of each mention's target. Without it the head `target` reads only its own states."""
+"""Optional tensor of each side (`heads.`, `exit.`), shape (4, 3): the logits of the post's sentiment times its
+transpose are added to the logits of each mention's target. Without it the head `target` reads only its own states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,7 +104,9 @@ def merge_by_text(rows: Iterable[Mapping[str, Any]], *, keep_words: bool = False
             found.targets[row["target"]] = _column("target", "target_sentiment", row["target_sentiment"])
     return [
         Example(
-            mark(found.text, list(found.targets), keep_words=keep_words) if found.targets else plain(found.text),
+            mark(found.text, list(found.targets), keep_words=keep_words, addressed=True)
+            if found.targets
+            else plain(found.text),
             found.gold,
             tuple(found.targets.values()),
         )

@@ -141,7 +141,7 @@ def _check_intervals(checks: Mapping[str, CheckResult], groups: Groups, *, seed:
 
 
 def _mention_slices(gold: GoldRows) -> dict[str, Rows]:
-    """Rows by whether their text names their target; an unnamed target is irrelevant by rule."""
+    """Rows by whether their text names their target; the others are read as posts about it."""
     asked = zip(gold.texts, gold.targets, strict=True)
     named = np.array([bool(target) and not mark(text, [target]).absent for text, target in asked])
     given = np.array([bool(target) for target in gold.targets])

@@ -89,14 +89,17 @@ def head_probabilities(scorer: Scorer, gold: GoldRows, *, keep_words: bool) -> M
 def target_probabilities(scorer: Scorer, texts: Sequence[str], targets: Sequence[str], *, keep_words: bool) -> Matrix:
     """(n, 4), columns as in `TARGET`: sentiment towards each row's target; of the whole post for rows without target.
 
-    As in production, one pass scores all targets of a text.
+    As in production, one pass scores all targets of a text. A labelled row is about its target, also if the text does
+    not name it: in a reply, or because the data set took the handle out.
     """
     by_text: dict[str, dict[str, int]] = {}
     for text, target in zip(texts, targets, strict=True):
         asked = by_text.setdefault(text, {})
         if target:
             asked.setdefault(target, len(asked))
-    found = score_in_chunks(scorer, [mark(text, list(asked), keep_words=keep_words) for text, asked in by_text.items()])
+    found = score_in_chunks(
+        scorer, [mark(text, list(asked), keep_words=keep_words, addressed=True) for text, asked in by_text.items()]
+    )
     firsts = np.cumsum([0, *(len(asked) for asked in by_text.values())])
     post = {text: at for at, text in enumerate(by_text)}
     answers = np.zeros((len(texts), len(TARGET)))

@@ -9,13 +9,15 @@ of a post.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
 
 from brandpulse.text.normalization import MARKER, normalize
+from model.inputs.target_names import first_spans
 
 ABSENT = 0.95
 """P(irrelevant) of a target that the post does not name. The rest is distributed like the scores of its marker."""
+
+_MASKED_HANDLE = re.compile(r"(?<!\w)@user(?!\w)")
+_ADDRESSED_HANDLE = re.compile(r"\W{0,3}@user(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +41,26 @@ def plain(text: str) -> MarkedText:
     return MarkedText(normalize(text))
 
 
-def mark(text: str, targets: Sequence[str], *, keep_words: bool = False, language: str = "") -> MarkedText:
+def mark(
+    text: str, targets: Sequence[str], *, keep_words: bool = False, addressed: bool = False, language: str = ""
+) -> MarkedText:
     """*text* with every mention of *targets* marked; targets without a mention are absent.
 
-    A target is found as a whole word or phrase, with or without @ or #, in any case and with other separators
-    (`Google Earth` in `#googleearth`), else by most of its words, else as part of a word. With *keep_words* the words
-    follow their marker.
+    A target is found in the forms of `model.inputs.target_names`: as a whole name in any case, with or without @ or #
+    and with other separators (`Google Earth` in `#googleearth`), else abbreviated, else in part. With *keep_words* the
+    words follow their marker.
+
+    With *addressed* the caller knows that the text is about its targets, so none is absent: a target that the text does
+    not name is read at a masked handle that may stand for it (`@user fix this`), else as the subject of the whole text.
     """
     text = normalize(text, keep_handles=True)
     spans: list[tuple[int, int, int]] = []
     absent: list[int] = []
     for number, target in enumerate(targets):
         found = find_target(text, target)
-        if not found:
+        if not found and addressed:
+            found = masked_handle(text)
+        elif not found:
             absent.append(number)
         spans += [(start, end, number) for start, end in found]
     return mark_spans(text, spans, targets=len(targets), absent=absent, keep_words=keep_words, language=language)
@@ -96,28 +105,20 @@ def mark_spans(
 
 def find_target(text: str, target: str) -> list[tuple[int, int]]:
     """(start, end) of each mention of *target* in *text*, in the most exact form that occurs; may be empty."""
-    for pattern in _patterns(target):
-        if spans := [found.span() for found in pattern.finditer(text)]:
-            return spans
-    return []
+    return first_spans(target, text)
 
 
-_COMMON_WORDS = frozenset({"other", "product", "service", "with", "from", "this", "that", "new"})
+def masked_handle(text: str) -> list[tuple[int, int]]:
+    """(start, end) of the `@user` that a post is addressed to: at its start, else the only one; empty without it.
 
-
-@lru_cache(maxsize=4096)
-def _patterns(target: str) -> tuple[re.Pattern[str], ...]:
-    words = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", target.strip().lstrip("@#")))
-    if not words:
-        return (re.compile(re.escape(target), re.IGNORECASE),) if target.strip() else ()
-    joined = r"[\W_]{0,3}".join(map(re.escape, words))
-    patterns = [rf"(?<!\w)[@#]?{joined}(?!\w)", rf"[@#]?{joined}"]
-    distinctive = [word for word in words if len(word) > 3 and word.casefold() not in _COMMON_WORDS]
-    if len(words) > 1 and distinctive:
-        pairs = [rf"{re.escape(a)}[\W_]{{0,3}}{re.escape(b)}" for a, b in pairwise(words)]
-        patterns += [rf"(?<!\w)[@#]?(?:{'|'.join(pairs)})(?!\w)"]
-        patterns += [rf"(?<!\w)[@#]?(?:{'|'.join(map(re.escape, distinctive))})(?!\w)"]
-    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
+    Data sets replace all handles by `@user`, also that of the target.
+    """
+    if "@user" not in text:
+        return []
+    if first := _ADDRESSED_HANDLE.match(text):
+        return [(first.end() - len("@user"), first.end())]
+    handles = [found.span() for found in _MASKED_HANDLE.finditer(text)]
+    return handles if len(handles) == 1 and not text.startswith("RT ") else []
 
 
 def _without_overlaps(spans: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, list[int]]]:

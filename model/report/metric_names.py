@@ -29,14 +29,14 @@ METRICS = {
 SWAP_CHECKS = {
     "swap_rate": (
         "an absent target is neutral or irrelevant",
-        "Each row with another target of the file that its text does not name. An unnamed target is irrelevant by "
+        "Each row with another target of the file that its text does not name. Such a target is irrelevant by "
         "rule, so this check passes by design and does not show what was learnt.",
     ),
     "irrelevant_rate": (
         "its own target is irrelevant",
         "Share of rows whose own target is predicted as irrelevant.",
     ),
-    "named_rate": ("the text names its target", "Other targets are irrelevant by rule."),
+    "named_rate": ("the text names its target", "The other rows are read as posts about their target."),
     "second_target_accuracy": (
         "the second target is correct",
         "Texts with several targets and different gold labels: accuracy on the targets that differ from the first one. "

@@ -115,16 +115,14 @@ def test_targets_with_the_same_prediction_are_counted(tmp_path: Path) -> None:
     assert (report["second_target_accuracy"], report["same_prediction_share"]) == (1.0, 1.0)
 
 
-def test_an_unnamed_target_is_evaluated_among_the_labels(
-    tmp_path: Path,
-) -> None:
+def test_an_unnamed_target_is_read_as_the_subject_of_its_row(tmp_path: Path) -> None:
     rows = [
         {"text": "Aerolux negative", "target": "Aerolux", "target_sentiment": "neg"},
-        {"text": "nobody is named", "target": "Nordbank", "target_sentiment": "neu"},
+        {"text": "a positive day", "target": "Nordbank", "target_sentiment": "pos"},
     ]
     report = report_on(tmp_path, "target_sentiment", rows)
-    assert (report["irrelevant_rate"], report["named_rate"]) == (0.5, 0.5)
-    assert report["labels"] == ["negative", "neutral"]
+    assert (report["irrelevant_rate"], report["named_rate"], report["accuracy"]) == (0.0, 0.5, 1.0)
+    assert report["labels"] == ["negative", "positive"]
 
 
 @pytest.mark.parametrize(("rule", "swapped"), [(True, 1.0), (False, 0.0)])
@@ -224,7 +222,7 @@ def test_rows_are_sliced_by_target_mention(tmp_path: Path) -> None:
     found = {name: (part["n"], part["accuracy"]) for name, part in slices.items() if "target" in name}
     assert found == {
         "target in the text": (20, 1.0),
-        "target not in the text": (21, round(1 / 21, 4)),
+        "target not in the text": (21, round(20 / 21, 4)),
         "no target": (20, 1.0),
     }
 

@@ -22,6 +22,7 @@ T = MARKER
         ("#GoogleEarth is fun", "Google Earth", f"{T} is fun"),
         ("google-earth is fun", "Google Earth", f"{T} is fun"),
         ("I play world of craft daily", "WorldOfCraft", f"I play {T} daily"),
+        ("I play Land of Treecraft daily", "LandOfCraft", f"I play {T} daily"),
         ("Microsoft joins the fun", "microsoft joins the linux foundation", f"{T} the fun"),
         ("see https://united.com/x", "united", f"{T} : see http"),
         ("R&amp;D at AT&amp;T", "AT&T", f"R&D at {T}"),
@@ -48,6 +49,24 @@ def test_a_target_that_is_not_named_is_absent_and_still_has_a_marker() -> None:
     assert marked.mentions == (0, 1)
     assert marked.absent == {0}
     assert marked.targets == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("@user fix this", f"{T} fix this"),
+        (".@user fix this, @user", f". {T} fix this, @user"),
+        ("thank you @user", f"thank you {T}"),
+        ("@user123 is the only handle", f"{T} : @user is the only handle"),
+        ("between @user and @user", f"{T} : between @user and @user"),
+        ("RT @user what a day", f"{T} : RT @user what a day"),
+        ("what a day", f"{T} : what a day"),
+        ("united, @user", f"{T} , @user"),
+    ],
+)
+def test_an_addressed_target_is_read_at_a_masked_handle_or_the_post(text: str, expected: str) -> None:
+    marked = mark(text, ["United"], addressed=True)
+    assert (marked.text, marked.mentions, marked.absent) == (expected, (0,), frozenset())
 
 
 def test_a_target_without_a_span_gets_a_leading_marker() -> None:
