@@ -53,7 +53,10 @@ def _differences(report: Mapping[str, Any]) -> str:
 def _gaps(report: Mapping[str, Any]) -> str:
     gaps, parts = report["gaps"], report["parts"]
     rows: list[tuple[str, Any]] = [
-        *((f"random part - {_marked(name, parts[name])}", found) for name, found in gaps["time"].items()),
+        *(
+            (f"random part - {_marked(name, parts[name])}", found)
+            for name, found in (gaps["time"] | gaps["columns"]).items()
+        ),
         *((f"known topics - {_marked(name, parts[name])}", found) for name, found in gaps["topics"].items()),
     ]
     if gaps["sources"] is not None:

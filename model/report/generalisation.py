@@ -290,19 +290,25 @@ def _estimates(figures: Mapping[str, Matrix]) -> dict[str, list[float]]:
     return {name: [round(value, 4) for value in estimate(drawn)] for name, drawn in figures.items()}
 
 
+_AGAINST_RANDOM = {"time": "time", "column": "columns"}
+"""Kind of a part -> name of its gap from the random validation part."""
+
+
 def _gaps(plan: Sequence[PlannedPart], results: Sequence[ModelResult]) -> dict[str, Any]:
     """Macro recall on familiar posts minus that on new ones; positive: new posts are harder.
 
-    `time`: random validation part against the newest period; `topics`: known against unseen topics; `sources`: mean
-    over sources of the training against the others. Parts that choose are left out, except for the random one.
+    `time` and `columns`: random validation part against the newest period, or the values of a column; `topics`: known
+    against unseen topics; `sources`: mean over sources of the training against the others. Parts that choose are left
+    out, except for the random one.
     """
-    found: dict[str, Any] = {"time": {}, "topics": {}, "sources": None}
+    found: dict[str, Any] = {"time": {}, "columns": {}, "topics": {}, "sources": None}
     for planned in plan:
         if planned.use == "choose":
             continue
-        if planned.kind == "time" and any(one.name == planned.of for one in plan):
+        if planned.kind in _AGAINST_RANDOM and any(one.name == planned.of for one in plan):
             familiar = [result.figures[planned.of] for result in results]
-            found["time"][planned.name] = _gap(familiar, [result.figures[planned.name] for result in results])
+            new = [result.figures[planned.name] for result in results]
+            found[_AGAINST_RANDOM[planned.kind]][planned.name] = _gap(familiar, new)
         if planned.kind == "topic":
             unseen = [result.figures[planned.name] for result in results]
             if all(planned.of in result.known_topics for result in results):

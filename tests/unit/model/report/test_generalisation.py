@@ -82,6 +82,7 @@ def test_the_gap_is_the_recall_on_familiar_minus_new_posts(parts: Path, tmp_path
     weights = model(tmp_path / "w", sources=[{"names": ["reviews"]}])
     gaps = measure_gap(parts, [weights])["gaps"]
     assert gaps["time"]["newest"]["target"][0] == 0.5
+    assert gaps["columns"] == {}  # a part of topics with a condition on a column is a part of topics
     # 240 posts of the random part and 120 of the newest month are about the known topic: 300 of 360 are correct.
     assert gaps["topics"]["unseen"]["target"][0] == pytest.approx(300 / 360 - 2 / 3, abs=1e-3)
 
