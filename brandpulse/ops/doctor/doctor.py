@@ -98,12 +98,13 @@ def _store() -> list[Finding]:
 
 def _model() -> list[Finding]:
     from model.inputs.target_marking import mark
-    from model.loader import load_scorer
+    from model.language_weights import load_language_model
     from stream_workers.settings import WorkerSettings
 
     worker = load_settings(WorkerSettings)
     started = time.perf_counter()
-    scorer = load_scorer(worker.engine, worker.weights, worker.threads)
+    model = load_language_model(worker.engine, worker.weights, worker.threads)
+    scorer = model.scorer
     complaint = mark("@acme cancelled my flight and nobody helps", ["@acme"])
     [row] = scorer.score([complaint]).target
     seconds = time.perf_counter() - started
@@ -111,7 +112,8 @@ def _model() -> list[Finding]:
         Finding(
             "model",
             f"{scorer.name}@{scorer.version[:12]} works; ready in {seconds:.1f} s "
-            f"(a test complaint scores {row[0]:.0%} negative)",
+            f"(a test complaint scores {row[0]:.0%} negative); languages: "
+            + ("all" if model.identifier is None else ", ".join(model.identifier.languages)),
         )
     ]
 
