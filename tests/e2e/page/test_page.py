@@ -22,6 +22,7 @@ from brandpulse.runtime.service_registry import running
 from brandpulse.schema.episodes import Episode, ExamplePost, Member, SourceCount, Term
 from brandpulse.state.keys import MINUTE_MS
 from brandpulse.state.operator_requests import OperatorRequestStore
+from brandpulse.state.outcomes.language_counts import encode_language_counts, with_added_languages
 from brandpulse.state.stored_posts import HourPost
 from tests.support.dashboards.browser import a_browser
 from tests.support.dashboards.stored_state import (
@@ -155,6 +156,18 @@ def test_cards_show_the_stored_counts_of_every_brand(steady: Steady, open_page: 
     expect(page.locator(".episode")).to_contain_text("309 of 498 people wrote negatively")
     expect(page.locator("#health-sentence")).to_have_text("All 4 partitions caught up.")
     expect(page.locator("#partitions li")).to_have_count(4)
+
+
+def test_card_shows_languages_unless_all_posts_are_english(
+    stream: StoredStream, pages: Pages, open_page: OpenPage
+) -> None:
+    counts = with_added_languages((), {(ACME, "en"): 92, (ACME, "de"): 6, (ACME, "other"): 2, (BANK, "en"): 9})
+    stream.set_state(0, languages=encode_language_counts(counts).decode())
+    page = open_page(pages.start())
+    languages = card(page, ACME).locator(".card-foot").nth(2)
+    expect(languages).to_have_text("Languagesen 92% · de 6% · other 2%")
+    expect(languages).to_have_attribute("title", re.compile("German: 6 posts\nUnsupported languages, not counted: 2"))
+    expect(card(page, BANK).locator(".card-foot").nth(2)).to_be_hidden()
 
 
 def test_series_contain_every_stored_post_once(steady: Steady) -> None:
