@@ -10,6 +10,7 @@ from model.graphs.torch_multihead import MultiHead
 from model.training.calibration import answer_sides, calibrate, head_metrics
 from model.training.data.batches import Encoded, bucketed_batches, collate
 from model.training.data.corpus import EncodedSource, epoch_rows
+from model.training.distillation.stored_answers import StoredAnswers
 from model.training.fit import lora
 from model.training.fit.progress_log import log_progress
 from model.training.fit.recipe import HeadsRecipe
@@ -25,13 +26,13 @@ class HeadsTask:
         recipe: HeadsRecipe,
         sources: Sequence[EncodedSource],
         validation: Mapping[str, Sequence[Encoded]],
-        teacher: MultiHead | None = None,
+        teacher: MultiHead | StoredAnswers | None = None,
     ) -> None:
         self.model = model
         self._recipe = recipe
         self._sources = sources
         self._validation = validation
-        self._teacher = teacher.to(self._device).eval() if teacher is not None else None
+        self._teacher = teacher.to(self._device).eval() if isinstance(teacher, MultiHead) else teacher
         counts = label_counts(row for source in sources for row in source.bare)
         for head in recipe.weights:
             log_progress("labels", head=head, counts=counts[head])
@@ -57,11 +58,16 @@ class HeadsTask:
     def loss(self, batch: list[Encoded], step: int) -> Tensor:
         inputs = [tensor.to(self._device) for tensor in collate(batch)]
         full, early = self.model(*inputs)
-        taught = None
-        if self._teacher is not None:
-            with torch.no_grad():
-                taught, _ = self._teacher(*inputs)
-        return self._losses(batch, full, early, taught)
+        return self._losses(batch, full, early, self._answers_of_teacher(batch, inputs))
+
+    def _answers_of_teacher(self, batch: list[Encoded], inputs: Sequence[Tensor]) -> Mapping[str, Tensor] | None:
+        if isinstance(self._teacher, StoredAnswers):
+            return {name: logits.to(self._device) for name, logits in self._teacher.logits(batch).items()}
+        if self._teacher is None:
+            return None
+        with torch.no_grad():
+            answers: Mapping[str, Tensor] = self._teacher(*inputs)[0]
+        return answers
 
     def weights(self) -> Mapping[str, Tensor]:
         return lora.merged_weights(self.model) if self._recipe.lora else self.model.state_dict()

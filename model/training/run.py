@@ -15,8 +15,10 @@ from brandpulse.errors import ConfigError
 from model.training.fit.recipe import HeadsRecipe
 
 if TYPE_CHECKING:
+    from model.graphs.torch_multihead import MultiHead
     from model.training.data.batches import Encoded
     from model.training.data.corpus import CheckedTexts, EncodedSource
+    from model.training.distillation.stored_answers import StoredAnswers
     from model.training.fit.initial_weights import InitialNetwork
 
 
@@ -37,6 +39,7 @@ class Prepared:
     texts: "CheckedTexts"
     sources: "list[EncodedSource]"
     validation: "dict[str, list[Encoded]]"
+    teacher: "MultiHead | StoredAnswers | None" = None
 
 
 def train(
@@ -51,14 +54,15 @@ def train(
 ) -> str:
     """Trains the heads of *recipe* on *base*, packs them into *out*, and returns the version of the weights.
 
-    *base* is a folder with a BERT encoder or packed weights to start from, *teacher* packed weights to learn from;
-    posts of the files *tests* are excluded; *rows* is the maximum number of training rows. Called again, it resumes a
-    killed run, or repeats the last phase of a completed one.
+    *base* is a folder with an encoder or packed weights to start from, *teacher* packed weights to learn from, or a
+    folder with their stored answers; posts of the files *tests* are excluded; *rows* is the maximum number of training
+    rows. Called again, it resumes a killed run, or repeats the last phase of a completed one.
     """
     # Spinning OpenMP threads compete with other processes for the cores: this setting raised 13 tweets/s to 33.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from model.training.distillation.stored_answers import StoredAnswers
     from model.training.fit import lora
-    from model.training.fit.initial_weights import freeze_layers, packed_model, zero_untrained_heads
+    from model.training.fit.initial_weights import freeze_layers, zero_untrained_heads
     from model.training.fit.loop import fit
     from model.training.fit.progress_log import log_progress
     from model.training.fit.run_state import claim_run, fingerprint, is_first_process, own_device, write_text
@@ -66,9 +70,12 @@ def train(
 
     if (recipe.teacher is None) != (teacher is None):
         raise ConfigError("--teacher and the recipe's setting `teacher` must be set together.")
-    prepared = prepare(data, recipe, base=base, tests=tests, rows=rows)
+    prepared = prepare(data, recipe, base=base, teacher=teacher, tests=tests, rows=rows)
     run = out.with_name(out.name + ".run")
-    claim_run(run, fingerprint(recipe.model_dump(), str(base), str(teacher), rows, asdict(prepared.texts.checked)))
+    answers = prepared.teacher if isinstance(prepared.teacher, StoredAnswers) else None
+    given = [recipe.model_dump(), str(base), str(teacher), rows, asdict(prepared.texts.checked)]
+    # With more answers than before, a resumed run would not be the same run.
+    claim_run(run, fingerprint(*given, *([len(answers)] if answers is not None else [])))
     if is_first_process():
         write_text(run / "tokenizer.json", prepared.start.tokenizer)
 
@@ -81,9 +88,7 @@ def train(
         lora.add_adapters(model, recipe.lora)
         log_progress("lora", **lora.count_weights(model))
     model.to(own_device())
-    task = HeadsTask(
-        model, recipe, prepared.sources, prepared.validation, packed_model(teacher) if teacher is not None else None
-    )
+    task = HeadsTask(model, recipe, prepared.sources, prepared.validation, prepared.teacher)
     progress = fit(task, recipe, run)
     if not is_first_process():
         return ""
@@ -99,14 +104,21 @@ def train(
 
 
 def prepare(
-    data: Path, recipe: HeadsRecipe, *, base: Path, tests: Sequence[Path] = (), rows: int | None = None
+    data: Path,
+    recipe: HeadsRecipe,
+    *,
+    base: Path,
+    teacher: Path | None = None,
+    tests: Sequence[Path] = (),
+    rows: int | None = None,
 ) -> Prepared:
     """Reads and checks the posts and creates the initial network. Raises ConfigError for invalid input."""
     from model.training.data.corpus import check_sources, encode_texts, read_sources
-    from model.training.fit.initial_weights import initial_network, tokenizer_of
+    from model.training.distillation.stored_answers import StoredAnswers, is_answers_folder
+    from model.training.fit.initial_weights import initial_network, teaching_model, tokenizer_of
 
     texts = check_sources(
-        read_sources(data, recipe), tests, limit=rows, validation_limit=recipe.validation_rows, seed=recipe.seed
+        read_sources(data, recipe), tests, limit=rows, validation_limit=recipe.validation_rows, seed=recipe.first_seed
     )
     if unknown := [name for name in recipe.judged_by if name not in texts.validation]:
         raise ConfigError(
@@ -114,13 +126,18 @@ def prepare(
         )
     words = (example.marked.text for _, examples, _ in texts.sources for example in examples)
     begun = initial_network(base, words, dropout=recipe.dropout, **network_settings(recipe))
-    sources, validation = encode_texts(texts, tokenizer_of(begun.tokenizer), recipe.max_tokens)
-    return Prepared(begun, texts, sources, validation)
+    tokenizer = tokenizer_of(begun.tokenizer)
+    answers = StoredAnswers(teacher) if teacher is not None and is_answers_folder(teacher) else None
+    network = teaching_model(teacher, tokenizer) if teacher is not None and answers is None else None
+    sources, validation = encode_texts(
+        texts, tokenizer, recipe.max_tokens, answers.row if answers is not None else None
+    )
+    return Prepared(begun, texts, sources, validation, network if answers is None else answers)
 
 
 def network_settings(recipe: HeadsRecipe) -> "NetworkSettings":
     return {
-        "seed": recipe.seed,
+        "seed": recipe.first_seed,
         "layers": recipe.layers,
         "pooling": recipe.pooling,
         "early_heads": recipe.exit_weight > 0,
@@ -145,7 +162,7 @@ def finish_run(
     from model.training.data.corpus import encode_validation
     from model.training.fit.initial_weights import base_name, initial_network, tokenizer_of
     from model.training.packaging import RunFacts
-    from model.training.snapshot_selection import finish_snapshots
+    from model.training.snapshot_selection import candidates, finish_snapshots
 
     tokenizer = run / "tokenizer.json"
     files = sorted((snapshots or run / "snap").glob("*.safetensors"))
@@ -156,7 +173,7 @@ def finish_run(
     facts = json.loads((run / "run.json").read_text(encoding="utf-8")) if (run / "run.json").exists() else {}
     return finish_snapshots(
         plain.model,
-        files,
+        candidates(files),
         out,
         recipe=recipe,
         validation=encode_validation(

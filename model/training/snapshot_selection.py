@@ -1,7 +1,7 @@
 """Chooses among the snapshots of a training run, calibrates the result and packs it as a weights folder."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,16 @@ from model.training.fit.recipe import HeadsRecipe
 from model.training.fit.run_state import write_text
 from model.training.packaging import RunFacts, pack_run
 
+Candidate = tuple[str, dict[str, Tensor]]
+"""Name, weights."""
+
 AVERAGED_SNAPSHOTS = (1, 2, 3, 4)
 """Candidates: the last snapshot, and the mean of the last two, three and four."""
 
 
 def finish_snapshots(
     model: MultiHead,
-    snapshots: Sequence[Path],
+    weights: Iterable[Candidate],
     out: Path,
     *,
     recipe: HeadsRecipe,
@@ -43,14 +46,14 @@ def finish_snapshots(
     posts: Sequence[MarkedText],
     facts: RunFacts,
 ) -> str:
-    """Chooses among the *snapshots* of *model*, calibrates the best, packs it into *out* and returns its version.
+    """Chooses among the *weights* for *model*, calibrates the best, packs it into *out* and returns its version.
 
     *posts* are training posts for the int8 ranges. Writes the metrics to `out/training.json`. Raises ConfigError if
-    there is no snapshot.
+    there is no candidate.
     """
-    name, weights, tried = choose_weights(model, snapshots, validation, recipe.judged_by)
-    apply_offsets(weights, recipe.offsets)
-    model.load_state_dict(weights)
+    name, chosen, tried = choose_weights(model, weights, validation, recipe.judged_by)
+    apply_offsets(chosen, recipe.offsets)
+    model.load_state_dict(chosen)
     sides = {part: answer_sides(model, rows) for part, rows in validation.items()}
     full, early = ({part: both[side] for part, both in sides.items()} for side in (0, 1))
     # What only reports must not choose: a temperature fitted on a part makes its calibration error too good.
@@ -88,7 +91,7 @@ def without_reporting_parts(answers: Mapping[str, SideAnswers], recipe: HeadsRec
     return dict(answers) if lost else found
 
 
-def candidates(snapshots: Sequence[Path]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+def candidates(snapshots: Sequence[Path]) -> Iterator[Candidate]:
     """(name, weights) of each candidate."""
     from safetensors.torch import load_file
 
@@ -104,13 +107,13 @@ def candidates(snapshots: Sequence[Path]) -> Iterator[tuple[str, dict[str, Tenso
 
 
 def choose_weights(
-    model: MultiHead, snapshots: Sequence[Path], validation: Validation, judged_by: Mapping[str, str]
+    model: MultiHead, weights: Iterable[Candidate], validation: Validation, judged_by: Mapping[str, str]
 ) -> tuple[str, dict[str, Tensor], list[dict[str, Any]]]:
     """Name and weights of the best candidate, and the metrics of all. Changes the weights of *model*."""
     report: list[dict[str, Any]] = []
     best: tuple[float, str, dict[str, Tensor]] | None = None
-    for name, weights in candidates(snapshots):
-        model.load_state_dict(weights)
+    for name, tensors in weights:
+        model.load_state_dict(tensors)
         sides = {part: answer_sides(model, validation[part])[0] for part in judged_by}
         calibration = calibrate(sides)
         found = {part: head_metrics(answers, calibration) for part, answers in sides.items()}
@@ -119,7 +122,7 @@ def choose_weights(
         report.append({"weights": name, "combined": round(figure, 4)} | shown)
         log_progress("candidate", **report[-1])
         if best is None or figure > best[0]:
-            best = figure, name, weights
+            best = figure, name, tensors
     if best is None:
         raise ConfigError("The run has no snapshot: it was stopped before the first one was written.")
     return best[1], best[2], report

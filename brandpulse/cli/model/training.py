@@ -18,7 +18,18 @@ BaseOption = Annotated[
     Path | None,
     typer.Option(exists=True, file_okay=False, help="Encoder or weights to start from. Default: MiniLM-L6."),
 ]
-TeacherOption = Annotated[Path, typer.Option(exists=True, file_okay=False, help="Weights folder of the teacher.")]
+TeacherOption = Annotated[
+    Path,
+    typer.Option(
+        exists=True, file_okay=False, help="Weights folder of a teacher, or its stored answers (`model answers`)."
+    ),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Another order of the posts, for runs to average. Default: the recipe's. New heads do not change."
+    ),
+]
 EpochsOption = Annotated[int | None, typer.Option(min=1, help="Number of epochs. Default: the recipe's.")]
 RowsOption = Annotated[int | None, typer.Option(min=1, help="Maximum number of training posts, for a quick test.")]
 TestOption = Annotated[
@@ -41,11 +52,17 @@ def train(
     recipe: RecipeOption = "brand",
     base: BaseOption = None,
     teacher: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="Weights folder of a teacher. Default: none.")
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Weights folder of a teacher, or its stored answers (`model answers`). Default: none.",
+        ),
     ] = None,
     test: TestOption = None,
     epochs: EpochsOption = None,
     rows: RowsOption = None,
+    seed: SeedOption = None,
     mlflow: MlflowOption = None,
 ) -> None:
     """Train the heads of an encoder and write a weights folder. Called again, it resumes a killed run."""
@@ -57,6 +74,8 @@ def train(
     chosen = read_recipe(find_recipe(recipe), HeadsRecipe)
     if epochs is not None:
         chosen = chosen.model_copy(update={"epochs": epochs})
+    if seed is not None:
+        chosen = chosen.model_copy(update={"seed": seed, "start_seed": chosen.first_seed})
     with tracked(mlflow, name=chosen.name, settings=chosen.model_dump(mode="json"), out=out):
         version = run.train(
             data, out, recipe=chosen, base=base or default_base(), teacher=teacher, tests=test or (), rows=rows
@@ -71,12 +90,77 @@ def distil(
     data: DataOption,
     out: OutOption,
     recipe: RecipeOption = "student",
+    base: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Encoder or weights to start from. Default: the teacher's weights; with stored answers, MiniLM-L6.",
+        ),
+    ] = None,
     test: TestOption = None,
     rows: RowsOption = None,
+    seed: SeedOption = None,
     mlflow: MlflowOption = None,
 ) -> None:
-    """Distil a shallower model, made of some of the teacher's layers, that answers like the teacher."""
-    train(data=data, out=out, recipe=recipe, base=teacher, teacher=teacher, test=test, rows=rows, mlflow=mlflow)
+    """Distil a smaller model that answers like the teacher."""
+    from model.training.distillation.stored_answers import is_answers_folder
+
+    if base is None and not is_answers_folder(teacher):
+        base = teacher
+    train(data=data, out=out, recipe=recipe, base=base, teacher=teacher, test=test, rows=rows, seed=seed, mlflow=mlflow)
+
+
+def answers(
+    *,
+    weights: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Weights folder of the teacher.")],
+    out: Annotated[Path, typer.Option(help="Folder to write, or with answers of these weights: they are kept.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Folder with the files that the recipe names. Default: none."),
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Recipe whose training posts are answered. Default: none.")] = None,
+    texts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Posts: CSV or JSON lines with `text`, or .txt lines. Repeatable."
+        ),
+    ] = None,
+    test: TestOption = None,
+) -> None:
+    """Store a teacher's answers for the posts of a recipe and others. Called again, it resumes a killed pass."""
+    from model.training.distillation.answer_writer import store_answers
+    from model.training.fit.recipe import HeadsRecipe, find_recipe, read_recipe
+
+    if (data is None) != (recipe is None):
+        raise typer.BadParameter("set --data and --recipe together", param_hint="--recipe")
+    if recipe is None and not texts:
+        raise typer.BadParameter("set --recipe with --data, or --texts", param_hint="--texts")
+    chosen = read_recipe(find_recipe(recipe), HeadsRecipe) if recipe is not None else None
+    manifest = store_answers(weights, out, data=data, recipe=chosen, files=texts or (), tests=test or ())
+    typer.echo(
+        f"wrote {out}: {manifest.texts:,} texts, heads {', '.join(manifest.heads)}; "
+        f"next: brandpulse model train --recipe RECIPE --teacher {out} --data FOLDER --out WEIGHTS"
+    )
+
+
+def average(
+    runs: Annotated[
+        list[Path], typer.Argument(exists=True, file_okay=False, help="Weights folders that differ in --seed only.")
+    ],
+    *,
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="Weights folder to write.")],
+    recipe: RecipeOption = "brand",
+    test: TestOption = None,
+) -> None:
+    """Average the weights of several runs; the recipe's validation sets decide whether the mean is used."""
+    from model.training import averaging
+    from model.training.fit.recipe import HeadsRecipe, find_recipe, read_recipe
+
+    chosen = read_recipe(find_recipe(recipe), HeadsRecipe)
+    version = averaging.average(runs, out, data=data, recipe=chosen, tests=test or ())
+    typer.echo(f"wrote {out}, version {version}; metrics in {out / 'training.json'}")
 
 
 def finish(
@@ -213,5 +297,5 @@ def label(
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to *app*."""
-    for command in (train, distil, adapt, encoder, few_shot, label, finish):
+    for command in (train, answers, distil, average, adapt, encoder, few_shot, label, finish):
         app.command()(command)

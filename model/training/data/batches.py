@@ -1,6 +1,6 @@
 """Tokenizes labelled posts and forms the batches of an epoch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,26 +35,45 @@ class Encoded:
     """See `model.data.training_examples.Example`."""
     absent: frozenset[int] = frozenset()
     """Indexes of targets that the text does not name."""
+    skipped: int = 0
+    """Number of markers before the tokens that were kept."""
+    answer: int = -1
+    """Place of a teacher's stored answers for the text; -1: none."""
 
 
-def encode_examples(examples: Sequence[Example], tokenizer: "Tokenizer", max_tokens: int) -> list[Encoded]:
-    """*examples* as tokens. *tokenizer* must have the marker and must neither truncate nor pad."""
+def encode_examples(
+    examples: Sequence[Example], tokenizer: "Tokenizer", max_tokens: int, answer_of: Callable[[str], int] | None = None
+) -> list[Encoded]:
+    """*examples* as tokens. *tokenizer* must have the marker and must neither truncate nor pad.
+
+    *answer_of* is the place of a teacher's stored answers for a text.
+    """
     marker = tokenizer.token_to_id(MARKER)
     if marker is None or tokenizer.padding is not None or tokenizer.truncation is not None:
         raise ValueError("expected a tokenizer that has the marker and neither truncates nor pads")
     encodings = tokenizer.encode_batch_fast([example.marked.text for example in examples])
     return [
-        _encoded(example, found.ids, marker, max_tokens) for example, found in zip(examples, encodings, strict=True)
+        _encoded(example, found.ids, marker, max_tokens, answer_of(example.marked.text) if answer_of else -1)
+        for example, found in zip(examples, encodings, strict=True)
     ]
 
 
-def _encoded(example: Example, ids: list[int], marker: int, max_tokens: int) -> Encoded:
+def _encoded(example: Example, ids: list[int], marker: int, max_tokens: int, answer: int) -> Encoded:
     skipped = ids[: window_start(ids, marker, max_tokens)].count(marker)
     ids = token_window(ids, marker, max_tokens) if len(ids) > max_tokens else ids
     places = tuple(at for at, token in enumerate(ids) if token == marker)
     numbers = example.marked.mentions[skipped : skipped + len(places)]
     mentions = tuple(example.mentions[number] if example.mentions else -1 for number in numbers)
-    return Encoded(np.array(ids, dtype=np.int32), places, numbers, mentions, example.gold, example.marked.absent)
+    return Encoded(
+        np.array(ids, dtype=np.int32),
+        places,
+        numbers,
+        mentions,
+        example.gold,
+        example.marked.absent,
+        skipped=skipped,
+        answer=answer,
+    )
 
 
 def token_ids(texts: Sequence[str], tokenizer: "Tokenizer", max_tokens: int) -> list[Ids]:

@@ -1,8 +1,9 @@
 """Reads the posts of a training run, checks them against each other, and encodes them."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,10 +12,11 @@ import numpy as np
 from brandpulse.errors import ConfigError
 from model.data.labelled_posts import leak_key
 from model.data.training_examples import Example, merge_by_text, numbered_rows
+from model.inputs.target_marking import mark, plain
 from model.training.data.batches import Encoded, encode_examples
-from model.training.data.custom_file import FIELDS, custom_rows, split, table_rows
+from model.training.data.custom_file import FIELDS, custom_rows, split, table_rows, text_rows
 from model.training.fit.progress_log import log_progress
-from model.training.fit.recipe import CustomFile, HeadsRecipe, Source
+from model.training.fit.recipe import CustomFile, HeadsRecipe, Source, Unlabelled
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -33,7 +35,7 @@ class SourceRows:
     """One source as read."""
 
     name: str
-    source: Source | CustomFile
+    source: Source | CustomFile | Unlabelled
     train: list[Line]
     validation: dict[str, list[Line]]
     """Name of the set -> its rows."""
@@ -71,6 +73,8 @@ class CheckedTexts:
     validation: dict[str, list[Example]]
     """Sets with targets also exist with the targets' words, as `{name}+words`."""
     checked: CheckCounts = field(default_factory=CheckCounts)
+    held_out: set[str] = field(default_factory=set)
+    """`leak_key` of each text of a validation or test set."""
 
 
 def read_sources(data: Path, recipe: HeadsRecipe) -> list[SourceRows]:
@@ -82,7 +86,8 @@ def read_sources(data: Path, recipe: HeadsRecipe) -> list[SourceRows]:
         sources = [_read_source(data, source) for source in recipe.sources]
     except (OSError, ValueError) as error:
         raise ConfigError(f"--data {data}: {error}") from error
-    sources += [_read_custom_file(data, source, recipe.seed) for source in recipe.own]
+    sources += [_read_custom_file(data, source, recipe.first_seed) for source in recipe.own]
+    sources += [_read_unlabelled(data, source) for source in recipe.unlabelled]
     if recipe.held_out and sources:
         # Their rows belong to no training part, so the first source may carry them.
         sources[0].validation.update(_read_held_out(data, recipe.held_out))
@@ -121,6 +126,24 @@ def _read_custom_file(data: Path, source: CustomFile, seed: int) -> SourceRows:
     return SourceRows(source.file, source, train, {Path(source.file).name.split(".")[0]: validation})
 
 
+def _read_unlabelled(data: Path, source: Unlabelled) -> SourceRows:
+    """The posts without copies (of the same target): a shared post would count as often as it was shared."""
+    seen: set[tuple[str, str]] = set()
+    found: list[Line] = []
+    for line, row in text_rows(data / source.file, source.text):
+        target = str(row.get(source.target) or "") if source.target is not None else ""
+        key = leak_key(row["text"]), target.casefold()
+        if key not in seen:
+            seen.add(key)
+            found.append((line, {"text": row["text"], "target": target}))
+    return SourceRows(source.file, source, found, {})
+
+
+def text_keys(files: Iterable[Path]) -> dict[Path, set[str]]:
+    """`leak_key` of each text of each file."""
+    return {path: {leak_key(str(row.get("text", ""))) for _, row in table_rows(path)} - {""} for path in files}
+
+
 def check_sources(
     parts: Sequence[SourceRows],
     tests: Iterable[Path] = (),
@@ -135,7 +158,7 @@ def check_sources(
     validation set. Raises ConfigError with line
     numbers if a validation row is also in one of the *tests*, which would make their metrics meaningless.
     """
-    test_keys = {path: {leak_key(str(row.get("text", ""))) for _, row in table_rows(path)} - {""} for path in tests}
+    test_keys = text_keys(tests)
     held_out: set[str] = set().union(*test_keys.values())
     validation: dict[str, list[Line]] = {}
     for part in parts:
@@ -172,6 +195,7 @@ def check_sources(
             [(part, *_examples(part.source, rows)) for part, rows in sources],
             {form: examples for name, lines in validation.items() for form, examples in _validation_forms(name, lines)},
             checked,
+            held_out,
         )
     except ValueError as error:
         raise ConfigError(f"invalid label: {error}") from error
@@ -212,16 +236,30 @@ def _sample(rows: list[Row], share: float, generator: np.random.Generator) -> li
     return [rows[at] for at in sorted(chosen.tolist())]
 
 
-def _examples(source: Source | CustomFile, rows: Sequence[dict[str, Any]]) -> tuple[list[Example], list[Example]]:
+def _examples(
+    source: Source | CustomFile | Unlabelled, rows: Sequence[dict[str, Any]]
+) -> tuple[list[Example], list[Example]]:
     """The examples of a source, without and with the words of their targets, in the same order."""
     targets = source.targets if isinstance(source, Source) else "marked"
     if targets == "left out":
         bare = [example for example in merge_by_text({**row, "target": None} for row in rows) if example.gold]
         return bare, bare
+    if isinstance(source, Unlabelled):
+        return _unlabelled_examples(rows, keep_words=False), _unlabelled_examples(rows, keep_words=True)
     both = merge_by_text(rows), merge_by_text(rows, keep_words=True)
     if targets == "required":
         return ([one for one in both[0] if one.mentions], [one for one in both[1] if one.mentions])
     return both
+
+
+def _unlabelled_examples(rows: Sequence[dict[str, Any]], *, keep_words: bool) -> list[Example]:
+    targets: dict[str, list[str]] = {}
+    for row in rows:
+        targets.setdefault(row["text"], []).extend([row["target"]] if row["target"] else [])
+    return [
+        Example(mark(text, found, keep_words=keep_words) if found else plain(text), {}, (-1,) * len(found))
+        for text, found in targets.items()
+    ]
 
 
 def _validation_forms(name: str, lines: Sequence[Line]) -> list[tuple[str, list[Example]]]:
@@ -235,19 +273,28 @@ def _validation_forms(name: str, lines: Sequence[Line]) -> list[tuple[str, list[
 
 
 def encode_texts(
-    texts: CheckedTexts, tokenizer: "Tokenizer", max_tokens: int
+    texts: CheckedTexts, tokenizer: "Tokenizer", max_tokens: int, answer_of: Callable[[str], int] | None = None
 ) -> tuple[list[EncodedSource], dict[str, list[Encoded]]]:
-    """The training sources and the validation sets of *texts* as tokens."""
+    """The training sources and the validation sets of *texts* as tokens.
+
+    *answer_of* is the place of a teacher's stored answers for a text, -1 without; posts without labels and answers are
+    left out.
+    """
     sources = []
     for part, examples, worded in texts.sources:
-        bare = encode_examples(examples, tokenizer, max_tokens)
+        bare = encode_examples(examples, tokenizer, max_tokens, answer_of)
         # Most posts name no target: both forms are equal and share their memory.
         changed = [at for at, (one, other) in enumerate(zip(examples, worded, strict=True)) if one != other]
         both = list(bare)
         for at, row in zip(
-            changed, encode_examples([worded[at] for at in changed], tokenizer, max_tokens), strict=True
+            changed, encode_examples([worded[at] for at in changed], tokenizer, max_tokens, answer_of), strict=True
         ):
             both[at] = row
+        if answer_of is not None:
+            answered = [one.answer >= 0 or other.answer >= 0 for one, other in zip(bare, both, strict=True)]
+            log_progress("answered rows", source=part.name, rows=len(bare), answered=sum(answered))
+            if isinstance(part.source, Unlabelled):
+                bare, both = list(compress(bare, answered)), list(compress(both, answered))
         sources.append(EncodedSource(part.source.share, part.source.keep_words, bare, both))
     return sources, encode_validation(texts.validation, tokenizer, max_tokens)
 

@@ -50,6 +50,27 @@ def table_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise ConfigError(f"{path}, after line {line}: {error}") from error
 
 
+def text_rows(path: Path, column: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, row with `text`) of each post in a `.txt` file (one per line, or a `.gz`), else as `table_rows`.
+
+    *column* contains the post; it is renamed. Raises ConfigError that names file, line and a missing column.
+    """
+    if ".txt" in path.suffixes:
+        try:
+            with (
+                gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file
+            ):
+                for line, text in enumerate(file, start=1):
+                    yield line, {"text": text.rstrip("\n")}
+        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+            raise ConfigError(f"{path}: cannot be read: {reason_of(error)}") from error
+        return
+    for line, row in table_rows(path):
+        if not isinstance(row.get(column), str):
+            raise ConfigError(f"{path}, line {line}: no column {column!r}; the columns are {', '.join(row)}")
+        yield line, row | {"text": row[column]}
+
+
 def _csv_rows(file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     table = csv.DictReader(file, strict=True)
     for row in table:
@@ -68,20 +89,8 @@ def _json_rows(file: IO[str]) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def texts_of(path: Path) -> Iterator[str]:
-    """The posts of a file: each line of a `.txt`, else the field `text` of each row (see `table_rows`).
-
-    Raises ConfigError that names file and line.
-    """
-    if path.suffix == ".txt":
-        try:
-            yield from path.read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{path}: cannot be read: {reason_of(error)}") from error
-        return
-    for line, row in table_rows(path):
-        if not isinstance(row.get("text"), str):
-            raise ConfigError(f"{path}, line {line}: no column 'text'; the columns are {', '.join(row)}")
-        yield row["text"]
+    """The posts in a file, as in `text_rows`, in its column `text`."""
+    return (row["text"] for _, row in text_rows(path, "text"))
 
 
 def custom_rows(path: Path, source: CustomFile) -> list[tuple[int, dict[str, Any]]]:

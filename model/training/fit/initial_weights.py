@@ -64,6 +64,17 @@ def packed_model(folder: Path) -> MultiHead:
     return model
 
 
+def teaching_model(folder: Path, student: Tokenizer) -> MultiHead:
+    """The network of a teacher that reads the *student*'s tokens. Raises ConfigError if its tokens have other numbers."""
+    own, other = load_heads(folder).tokenizer.get_vocab(), student.get_vocab()
+    if any(other.get(token, number) != number for token, number in own.items()):
+        raise ConfigError(
+            f"--teacher {folder}: its tokenizer differs from the student's, so it cannot read the same batches. Store "
+            f"its answers first: brandpulse model answers --weights {folder} --out ANSWERS, then --teacher ANSWERS."
+        )
+    return packed_model(folder)
+
+
 def initial_network(
     base: Path,
     texts: Iterable[str],

@@ -53,6 +53,20 @@ class CustomFile(Settings):
     keep_words: Share = 0.5
 
 
+class Unlabelled(Settings):
+    """Posts without labels: `.txt` lines, a CSV file with a header, or JSON lines. Only a teacher's answers train on
+    them."""
+
+    file: str = Field(examples=["posts.jsonl.gz"])
+    text: str = "text"
+    """Column that contains the post."""
+    target: str | None = None
+    """Column that contains a brand of the post. Default: none, posts are read without targets."""
+    share: float = Field(default=1.0, gt=0, le=10)
+    """How often each text is used per epoch."""
+    keep_words: Share = 0.5
+
+
 class Schedule(Settings):
     """Settings of every kind of training."""
 
@@ -92,11 +106,19 @@ class Lora(Settings):
 
 
 class Teacher(Settings):
-    """Distillation: the student learns the answers of a larger model and the labels."""
+    """Distillation: the student learns the answers of a larger model and the labels.
+
+    A label without an answer beside it (stored answers may lack the text, the head or the mention) has weight 1.
+    """
 
     weight: float = Field(default=1.0, gt=0)
     """Weight of the loss against the teacher's answers."""
     labels: float = Field(default=0.3, ge=0)
+    """Weight of the loss against a label beside an answer."""
+    temperature: float = Field(default=1.0, ge=0.1, le=20)
+    """Divisor of both models' logits: above 1, answers that the teacher finds less probable count more."""
+    early_heads: Literal["full depth", "teacher"] = "full depth"
+    """What the early heads learn: the answers of the student's full depth, or the teacher's where it has one."""
 
 
 class HeadsRecipe(Schedule):
@@ -135,13 +157,23 @@ class HeadsRecipe(Schedule):
     below the noise of an evaluation."""
     lora: Lora | None = None
     teacher: Teacher | None = None
+    unlabelled: tuple[Unlabelled, ...] = ()
+    start_seed: int | None = Field(default=None, ge=0)
+    """Seed of new heads and of the choice of posts. Default: `seed`. Runs that differ only in `seed` can be averaged."""
     languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2}$")], ...] = Field(default=(), examples=[["en"]])
     """ISO 639-1 codes of the languages of the posts. Workers count posts in other languages as unread; empty: none."""
+
+    @property
+    def first_seed(self) -> int:
+        """`start_seed`, or its default."""
+        return self.seed if self.start_seed is None else self.start_seed
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if not self.sources and not self.own:
             raise ValueError("sources: set at least one, e.g. `sources: [{names: [sentiment_semeval]}]`, or `own`")
+        if self.unlabelled and self.teacher is None:
+            raise ValueError("unlabelled: posts without labels need a teacher, e.g. `teacher: {weight: 1.0}`")
         known = BY_NAME.keys()
         for setting, heads in (("weights", self.weights), ("offsets", self.offsets)):
             if unknown := [head for head in heads if head not in known]:
