@@ -127,6 +127,9 @@ def answers(
         ),
     ] = None,
     test: TestOption = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="Answer only the posts that `train --rows` takes. Default: all.")
+    ] = None,
 ) -> None:
     """Store a teacher's answers for the posts of a recipe and others. Called again, it resumes a killed pass."""
     from model.training.distillation.answer_writer import store_answers
@@ -137,7 +140,7 @@ def answers(
     if recipe is None and not texts:
         raise typer.BadParameter("set --recipe with --data, or --texts", param_hint="--texts")
     chosen = read_recipe(find_recipe(recipe), HeadsRecipe) if recipe is not None else None
-    manifest = store_answers(weights, out, data=data, recipe=chosen, files=texts or (), tests=test or ())
+    manifest = store_answers(weights, out, data=data, recipe=chosen, files=texts or (), tests=test or (), rows=rows)
     typer.echo(
         f"wrote {out}: {manifest.texts:,} texts, heads {', '.join(manifest.heads)}; "
         f"next: brandpulse model train --recipe RECIPE --teacher {out} --data FOLDER --out WEIGHTS"

@@ -50,6 +50,7 @@ def store_answers(
     recipe: HeadsRecipe | None = None,
     files: Sequence[Path] = (),
     tests: Sequence[Path] = (),
+    rows: int | None = None,
     shard: int = SHARD_TEXTS,
 ) -> AnswersManifest:
     """Writes the logits of all trained heads of *weights* for each distinct text into *out*; see `stored_answers`.
@@ -57,7 +58,8 @@ def store_answers(
     The texts are the training posts of *recipe* in the folder *data*, in both forms of their targets, in random order
     (a pass that is stopped has answered a fair sample), then the posts of *files* (`.txt` lines, or CSV or JSON lines
     with `text`), without those whose text is in a validation set of the recipe or in *tests*. Texts with an answer are
-    skipped, so a killed pass resumes. Raises ConfigError if *out* contains answers of other weights.
+    skipped, so a killed pass resumes. *rows* limits the posts of the recipe to those that `train` takes with the same
+    limit. Raises ConfigError if *out* contains answers of other weights.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from model.inference.torch_scorer import multi_head
@@ -69,7 +71,7 @@ def store_answers(
     forbidden: set[str] = set()
     sources: list[str] = []
     if recipe is not None and data is not None:
-        examples, forbidden, sources = _recipe_texts(data, recipe, tests)
+        examples, forbidden, sources = _recipe_texts(data, recipe, tests, rows)
     forbidden = forbidden or set().union(*text_keys(tests).values())
     manifest = _claim(out, checkpoint, [*sources, *(path.name for path in files)])
     write_text(out / MANIFEST, manifest_text(manifest))
@@ -89,12 +91,12 @@ def store_answers(
 
 
 def _recipe_texts(
-    data: Path, recipe: HeadsRecipe, tests: Sequence[Path]
+    data: Path, recipe: HeadsRecipe, tests: Sequence[Path], rows: int | None
 ) -> tuple[list[MarkedText], set[str], list[str]]:
     """The training posts of *recipe*, in both forms, in random order; the keys of its validation posts; its sources."""
     from model.training.data.corpus import check_sources, read_sources
 
-    texts = check_sources(read_sources(data, recipe), tests)
+    texts = check_sources(read_sources(data, recipe), tests, limit=rows, seed=recipe.first_seed)
     forms = [example.marked for _, *both in texts.sources for examples in both for example in examples]
     order = np.random.default_rng(recipe.seed).permutation(len(forms)).tolist()
     return [forms[at] for at in order], texts.held_out, [part.name for part, _, _ in texts.sources]

@@ -65,7 +65,7 @@ def packed_model(folder: Path) -> MultiHead:
 
 
 def teaching_model(folder: Path, student: Tokenizer) -> MultiHead:
-    """The network of a teacher that reads the *student*'s tokens. Raises ConfigError if its tokens have other numbers."""
+    """The network of a teacher that reads the *student*'s tokens. Raises ConfigError if they have other numbers."""
     own, other = load_heads(folder).tokenizer.get_vocab(), student.get_vocab()
     if any(other.get(token, number) != number for token, number in own.items()):
         raise ConfigError(

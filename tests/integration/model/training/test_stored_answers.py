@@ -11,7 +11,7 @@ from brandpulse.errors import ConfigError
 from model.data.training_examples import Example
 from model.inputs.target_marking import MarkedText, mark, plain
 from model.loader import load_scorer, torch_is_installed
-from model.training.fit.recipe import Teacher, Unlabelled
+from model.training.fit.recipe import HeadsRecipe, Teacher, Unlabelled, find_recipe, read_recipe
 from tests.support.model.training_data import (
     a_data_folder,
     a_recipe,
@@ -209,3 +209,23 @@ def test_texts_of_a_test_file_are_not_answered(world: Path, tmp_path: Path) -> N
 def test_unlabelled_posts_without_a_teacher_are_refused() -> None:
     with pytest.raises(ValueError, match="unlabelled: posts without labels need a teacher"):
         a_recipe(unlabelled=(Unlabelled(file="posts.txt"),))
+
+
+def test_a_limited_pass_answers_the_posts_of_a_limited_run(world: Path, tmp_path: Path) -> None:
+    from model.training.distillation.answer_writer import store_answers
+    from model.training.run import prepare
+
+    settings: dict[str, Any] = {"data": world / "data", "recipe": a_recipe(seed=4, start_seed=9), "rows": 100}
+    store_answers(world / "teacher", tmp_path / "out", **settings)
+    recipe = a_recipe(seed=5, start_seed=9, teacher=Teacher())
+    [source] = prepare(world / "data", recipe, base=world / "base", teacher=tmp_path / "out", rows=100).sources
+    assert all(row.answer >= 0 for row in source.bare)
+
+
+def test_the_shipped_recipe_is_judged_by_parts_that_choose() -> None:
+    recipe = read_recipe(find_recipe("brand-distilled"), HeadsRecipe)
+    trained = {name for source in recipe.sources for name in source.names}
+    chosen = {name.removesuffix("+words") for name in recipe.judged_by}
+    assert recipe.teacher is not None
+    assert all(name.endswith("_choose") or name in trained for name in chosen)
+    assert not chosen & {"sentiment_semeval", "target_semeval"}

@@ -87,7 +87,8 @@ def taught_gradients(answers: Any, *, batch: list[Encoded], **teacher: Any) -> A
 
     logits = torch.zeros((len(batch), 3), requires_grad=True)
     recipe = a_recipe(weights={"sentiment": 1.0}, label_smoothing=0.0, teacher=Teacher(**teacher))
-    Losses(recipe, EVEN)(batch, {"sentiment": logits}, {}, {"sentiment": torch.tensor(answers)}).backward()  # type: ignore[no-untyped-call]
+    loss = Losses(recipe, EVEN)(batch, {"sentiment": logits}, {}, {"sentiment": torch.tensor(answers)})
+    loss.backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     return logits.grad.numpy()
 
@@ -143,6 +144,7 @@ def test_early_heads_learn_from_the_chosen_side(early_heads: str, column: int) -
     early = torch.zeros((2, 3), requires_grad=True)
     full = {"sentiment": torch.tensor([[0.0, 0.0, 9.0], [0.0, 9.0, 0.0]])}
     answers = {"sentiment": torch.tensor([[9.0, 0.0, 0.0], [float("nan")] * 3])}
-    Losses(recipe, EVEN)([a_row(), a_row()], full, {"sentiment": early}, answers).backward()  # type: ignore[no-untyped-call]
+    loss = Losses(recipe, EVEN)([a_row(), a_row()], full, {"sentiment": early}, answers)
+    loss.backward()  # type: ignore[no-untyped-call]
     assert early.grad is not None
     assert early.grad.argmin(dim=1).tolist() == [column, 1]
