@@ -10,6 +10,7 @@ from brandpulse.errors import ConfigError
 from ingest.sources.connectors.bluesky import BlueskySettings, BlueskySource
 from ingest.sources.connectors.feeds import FeedSettings, FeedSource
 from ingest.sources.connectors.hacker_news import HackerNewsSettings, HackerNewsSource
+from ingest.sources.connectors.mastodon import MastodonSettings, MastodonSource
 from ingest.sources.source import Source, SourceSettings
 
 ENTRY_POINTS = "brandpulse.sources"
@@ -31,6 +32,7 @@ BUILT_IN: Mapping[str, SourceKind] = {
     "bluesky": SourceKind(BlueskySettings, BlueskySource),
     "feed": SourceKind(FeedSettings, FeedSource),
     "hacker-news": SourceKind(HackerNewsSettings, HackerNewsSource),
+    "mastodon": SourceKind(MastodonSettings, MastodonSource),
 }
 
 

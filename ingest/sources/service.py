@@ -84,6 +84,8 @@ class SourcesService:
         self._telemetry = telemetry
         self._token = metrics_token
         self._running: dict[str, _Running] = {}
+        self._refused: dict[str, str] = {}
+        """Sources that could not be created, with the reason."""
 
     async def run(self) -> None:
         """Raises ConfigError if the file is wrong at the start."""
@@ -113,6 +115,7 @@ class SourcesService:
         ended = [name for name, running in self._running.items() if running.task.done()]
         changed = [name for name, running in self._running.items() if running.settings != enabled.get(name)]
         await self._stop(list(dict.fromkeys([*ended, *changed])))
+        self._refused.clear()
         for name, settings in enabled.items():
             if name not in self._running:
                 self._start(settings)
@@ -120,7 +123,13 @@ class SourcesService:
     def _start(self, settings: SourceSettings) -> None:
         stop = asyncio.Event()
         context = replace(self._context, stop=stop, brands=self._brands.names)
-        source = source_kinds()[settings.kind].create(settings)
+        try:
+            source = source_kinds()[settings.kind].create(settings)
+        except ConfigError as error:
+            # A missing secret of one source must not stop the others.
+            log.warning("source refused", extra={"source": settings.name, "reason": str(error)})
+            self._refused[settings.name] = str(error)
+            return
         runner = SourceRunner(source, self._destination, context, self._brands, self._telemetry)
         task = asyncio.create_task(runner.run(), name=f"source {settings.name}")
         self._running[settings.name] = _Running(settings, runner, stop, task)
@@ -150,10 +159,9 @@ class SourcesService:
         async def ready(_: web.Request) -> web.Response:
             states = {name: running.runner.state for name, running in self._running.items()}
             reads = not states or any(state.status == "reading" for state in states.values())
-            answer = {
-                "status": "ready" if reads else "no source reads",
-                "sources": {name: {"status": state.status, "reason": state.reason} for name, state in states.items()},
-            }
+            refused = {name: {"status": "refused", "reason": reason} for name, reason in self._refused.items()}
+            found = {name: {"status": state.status, "reason": state.reason} for name, state in states.items()}
+            answer = {"status": "ready" if reads else "no source reads", "sources": found | refused}
             return web.json_response(answer, status=200 if reads else 503)
 
         app.router.add_get("/metrics", metrics)

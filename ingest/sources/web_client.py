@@ -4,6 +4,7 @@ import email.utils
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import aiohttp
 
@@ -66,8 +67,20 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal():
         return float(value)
+    moment = _http_date(value) or _iso(headers.get("X-RateLimit-Reset", ""))
+    return None if moment is None else max(0.0, moment.timestamp() - time.time())
+
+
+def _http_date(value: str) -> datetime | None:
     try:
-        moment = email.utils.parsedate_to_datetime(value)
+        return email.utils.parsedate_to_datetime(value)
     except ValueError:
         return None
-    return max(0.0, moment.timestamp() - time.time())
+
+
+def _iso(value: str) -> datetime | None:
+    """Mastodon's form of the time at which its limit ends."""
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None

@@ -1,0 +1,125 @@
+"""Mastodon against a server with faults, and a real broker."""
+
+import asyncio
+import random
+import uuid
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from brandpulse.devstack.embedded_servers import EmbeddedBroker
+from brandpulse.errors import ConfigError
+from ingest.sources.brand_filter import BrandFilter
+from ingest.sources.connectors.mastodon import MastodonSettings, MastodonSource
+from ingest.sources.service import source_context
+from ingest.sources.source import SourceConfigError
+from tests.support.sources.mastodon_server import TOKEN, Mastodon
+from tests.support.sources.source_runs import Place, a_brands_file
+
+
+@pytest.fixture
+def place(embedded_broker: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setenv("TEST_MASTODON_TOKEN", TOKEN)
+    return Place(embedded_broker.bootstrap_servers, f"posts-{uuid.uuid4().hex[:8]}", tmp_path)
+
+
+def a_source(server: Mastodon, *tags: str) -> MastodonSource:
+    settings = MastodonSettings(
+        name="m", kind="mastodon", server=server.url, token_env="TEST_MASTODON_TOKEN", hashtags=tags or ("acme",)
+    )
+    return MastodonSource(settings)
+
+
+def test_no_post_is_lost_at_random_disconnects(place: Place) -> None:
+    rng = random.Random(3)
+
+    async def run() -> None:
+        async with Mastodon().running() as server, place.running(a_source(server, "acme", "fly")) as source:
+            await server.add("acme before the start", "acme")
+            await source.until(lambda: server.subscribed == 2, "the subscription")
+            wanted = set()
+            for number in range(120):
+                if rng.random() < 0.2:
+                    server.cut()
+                if rng.random() < 0.1:
+                    server.refuse.append((503, {}))
+                tag = rng.choice(("acme", "fly"))
+                wanted.add(await server.add(f"acme {number}", tag, stream=rng.random() < 0.9))
+                await asyncio.sleep(rng.random() * 0.01)
+            server.cut()
+            await source.until(partial(place.has_all, wanted), "all posts")
+            assert set(place.received()) <= wanted | {"https://far.example/statuses/s000000"}
+        assert place.store.gaps() == []
+
+    asyncio.run(run())
+
+
+def test_more_posts_than_a_page_are_read_after_an_absence(place: Place) -> None:
+    async def run() -> None:
+        async with Mastodon().running() as server:
+            async with place.running(a_source(server)) as source:
+                await source.until(lambda: server.subscribed == 1, "the subscription")
+                first = await server.add("acme first", "acme")
+                await source.until(partial(place.has_all, {first}), "the first post")
+            missed = {await server.add(f"acme {n}", "acme") for n in range(95)}
+            async with place.running(a_source(server)) as source:
+                await source.until(partial(place.has_all, missed), "the posts of the absence")
+        assert place.store.gaps() == []
+
+    asyncio.run(run())
+
+
+def test_a_wrong_token_stops_the_source_with_the_servers_reason(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_MASTODON_TOKEN", "bad")
+
+    async def run() -> None:
+        async with Mastodon().running() as server, place.running(a_source(server)) as source:
+            await source.until(lambda: source.runner.state.status == "refused", "the refusal")
+            assert "401 Invalid access token" in source.runner.state.reason
+            assert "TEST_MASTODON_TOKEN" in source.runner.state.reason
+
+    asyncio.run(run())
+
+
+def test_a_limit_of_the_server_is_waited_for(place: Place) -> None:
+    async def run() -> None:
+        server = Mastodon()
+        server.refuse.append((429, {"X-RateLimit-Reset": "2099-01-01T00:00:00Z"}))
+        async with server.running(), place.running(a_source(server)) as source:
+            await source.until(lambda: source.runner.state.status == "waiting", "the pause")
+            await asyncio.sleep(0.2)
+            assert server.connections == 0
+
+    asyncio.run(run())
+
+
+def test_an_error_frame_of_a_stream_reconnects(place: Place) -> None:
+    async def run() -> None:
+        async with Mastodon().running() as server, place.running(a_source(server)) as source:
+            await source.until(lambda: server.subscribed == 1, "the subscription")
+            await server.send_raw('{"error": "Internal error", "status": 500}')
+            await source.until(lambda: server.connections == 2, "a second connection")
+
+    asyncio.run(run())
+
+
+def test_a_server_without_hashtag_feeds_fails_the_check(place: Place) -> None:
+    async def run() -> None:
+        stop = asyncio.Event()
+        async with source_context(BrandFilter(a_brands_file(place.folder)), stop) as context:
+            async with Mastodon().running() as server:
+                assert await a_source(server).check(context) == f"{server.url} accepts the token of @me"
+            async with Mastodon(access={"remote": "disabled", "local": "public"}).running() as server:
+                with pytest.raises(SourceConfigError, match="gives no remote posts of hashtags"):
+                    await a_source(server).check(context)
+
+    asyncio.run(run())
+
+
+def test_a_missing_secret_names_source_and_variable(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TEST_MASTODON_TOKEN")
+    with pytest.raises(
+        ConfigError, match="source 'm' needs its secret in the environment variable TEST_MASTODON_TOKEN"
+    ):
+        a_source(Mastodon(url="https://far.example"))

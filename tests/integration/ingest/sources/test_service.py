@@ -1,0 +1,103 @@
+"""All sources of a file in one process: they start, stop and change with it, and one does not stop another."""
+
+import asyncio
+import json
+import uuid
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from brandpulse.devstack.embedded_servers import EmbeddedBroker
+from brandpulse.errors import ConfigError
+from brandpulse.runtime.metric_definitions import INGEST_METRICS
+from brandpulse.runtime.metrics import Telemetry
+from ingest.run import _listening
+from ingest.sources import service as module
+from ingest.sources.brand_filter import BrandFilter
+from ingest.sources.delivery import PostDelivery
+from ingest.sources.runner import Destination
+from ingest.sources.service import SourcesService, source_context
+from ingest.sources.source import SourceContext
+from tests.support.patience import patience
+from tests.support.sources.jetstream_server import Jetstream
+from tests.support.sources.source_runs import Place, a_brands_file
+
+
+@pytest.fixture
+def place(embedded_broker: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(module, "RELOAD_SECONDS", 0.02)
+    return Place(embedded_broker.bootstrap_servers, f"posts-{uuid.uuid4().hex[:8]}", tmp_path)
+
+
+def write(path: Path, *sources: dict[str, object]) -> None:
+    path.write_text(json.dumps({"sources": list(sources)}))
+
+
+def a_bluesky(name: str, server: Jetstream) -> dict[str, object]:
+    return {"name": name, "kind": "bluesky", "servers": [server.url]}
+
+
+async def states(url: str) -> dict[str, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as answer:
+        body = await answer.json()
+        return {name: state["status"] for name, state in body["sources"].items()}
+
+
+async def until(url: str, wanted: dict[str, str]) -> None:
+    limit = asyncio.get_running_loop().time() + patience(20)
+    while (found := await states(url)) != wanted:
+        assert asyncio.get_running_loop().time() < limit, found
+        await asyncio.sleep(0.02)
+
+
+def a_service(place: Place, path: Path, context: SourceContext, delivery: PostDelivery) -> SourcesService:
+    return SourcesService(
+        path,
+        destination=Destination(delivery, place.store, lambda: place.topic_id, place.applied),
+        context=context,
+        brands=BrandFilter(a_brands_file(place.folder)),
+        telemetry=Telemetry(INGEST_METRICS),
+    )
+
+
+def test_sources_start_and_stop_as_the_file_changes(place: Place) -> None:
+    path = place.folder / "sources.yaml"
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        delivery = PostDelivery(place.servers, place.topic)
+        async with Jetstream().running() as one, Jetstream().running() as two:
+            write(path, a_bluesky("one", one), {"name": "m", "kind": "mastodon", "server": "https://far.example"}
+                  | {"token_env": "NOT_SET_IN_THIS_TEST", "hashtags": ["a"]})  # fmt: skip
+            async with source_context(BrandFilter(a_brands_file(place.folder)), stop) as context:
+                service = a_service(place, path, context, delivery)
+                running = asyncio.create_task(service.run())
+                async with _listening(service.app(), "127.0.0.1", 0) as url:
+                    await until(url, {"one": "reading", "m": "refused"})
+                    write(path, a_bluesky("one", one), a_bluesky("two", two))
+                    await until(url, {"one": "reading", "two": "reading"})
+                    assert len(one.requests) == 1  # an unchanged source goes on
+                    path.write_text("sources: 5")
+                    await asyncio.sleep(0.1)
+                    assert await states(url) == {"one": "reading", "two": "reading"}
+                    write(path, a_bluesky("two", two) | {"enabled": False})
+                    await until(url, {})
+                stop.set()
+                await running
+        await delivery.close(5)
+
+    asyncio.run(run())
+
+
+def test_a_wrong_file_at_the_start_is_an_error(place: Place) -> None:
+    async def run() -> None:
+        path, stop = place.folder / "sources.yaml", asyncio.Event()
+        path.write_text("sources: 5")
+        delivery = PostDelivery(place.servers, place.topic)
+        async with source_context(BrandFilter(a_brands_file(place.folder)), stop) as context:
+            with pytest.raises(ConfigError, match="must hold one key"):
+                await a_service(place, path, context, delivery).run()
+        await delivery.close(5)
+
+    asyncio.run(run())
