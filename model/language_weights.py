@@ -140,7 +140,7 @@ def _facts(scorer: "Scorer", engine: Engine, weights: Path | None) -> ModelFacts
 
 
 def _weights_name(scorer: "Scorer", engine: Engine, weights: Path | None) -> str:
-    if "emotion" not in scorer.heads or engine in ("keyword", "null"):
+    if not label_thresholds(engine, weights):
         return scorer.name
     from model.checkpoints.multi_head import read_heads_manifest
 

@@ -68,8 +68,15 @@ class HeadsManifest:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Smallest and largest input of each dense layer, for int8; empty: int8 is not available."""
+    untrained: tuple[str, ...] = ()
+    """Heads that the training did not teach. Their tensors exist, but no engine gives their answers."""
     languages: tuple[str, ...] = ()
     """ISO 639-1 codes of the supported languages; empty: every language is scored."""
+
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """The heads whose answers engines give."""
+        return tuple(head for head in self.heads if head not in self.untrained)
 
     def temperature(self, head: str) -> float:
         return self.temperatures.get(head, 1.0)
@@ -152,7 +159,9 @@ def read_heads_manifest(folder: Path) -> HeadsManifest:
     ranges = {name: (low, high) for name, (low, high) in given.get("ranges", {}).items()}
     heads = {name: tuple(labels) for name, labels in given["heads"].items()}
     manifest = HeadsManifest(
-        **given | {"heads": heads, "ranges": ranges, "languages": tuple(given.get("languages", ()))}
+        **given
+        | {"heads": heads, "ranges": ranges}
+        | {name: tuple(given.get(name, ())) for name in ("untrained", "languages")}
     )
     for problem in _problems(manifest):
         raise ValueError(f"model.json: {problem}")
@@ -183,6 +192,8 @@ def _problems(manifest: HeadsManifest) -> Iterator[str]:
             yield f"thresholds.{head}: {dict(thresholds)}, expected labels of a known head"
     if unknown := manifest.exit_confidence.keys() - {"sentiment", "target"}:
         yield f"exit_confidence: unknown {', '.join(sorted(unknown))}"
+    if wrong := [head for head in manifest.untrained if head not in expected or head in ("sentiment", "target")]:
+        yield f"untrained: {wrong[0]}, expected heads other than sentiment and target"
 
 
 def _tokenizer(path: Path) -> "tuple[Tokenizer, int]":

@@ -26,7 +26,6 @@ from model.inference.scorer import Scores, scorer_version
 from model.inputs.packed_batches import BATCH_ROWS, ROW_LENGTHS, PackedBatch, packed_batches
 from model.inputs.target_marking import MarkedText
 from model.inputs.token_batches import MarkedTokens, batch_sizes, even_sizes, tokenize_marked
-from model.spec.heads import HEADS
 from model.spec.options import ExitPolicy, Precision
 
 _FIRST_WINDOW, _WINDOW = 64, 512
@@ -64,8 +63,6 @@ class OpenVinoScorer:
     `auto` is the fastest on this machine (`model.cpu.precision_selection`). The GIL is released while posts are scored.
     """
 
-    heads = tuple(head.name for head in HEADS)
-
     def __init__(
         self,
         weights: Path,
@@ -77,6 +74,7 @@ class OpenVinoScorer:
     ) -> None:
         checkpoint = load_heads(weights)
         self._manifest, self._tokenizer, self._marker = checkpoint.manifest, checkpoint.tokenizer, checkpoint.marker
+        self.heads = checkpoint.manifest.answered
         self._threads = threads or available_cores()
         self._precision = _checked_precision(checkpoint, precision, self._threads)
         # One stream leaves cores idle between small operations, two do not. More than a few cost memory.

@@ -91,7 +91,8 @@ class LogitTable:
 
     def scores(self, manifest: HeadsManifest, degraded: Iterable[int] = ()) -> Scores:
         everything = np.arange(len(self.post))
-        heads = {head.name: self._post_probabilities(everything, manifest, head) for head in POST_HEADS}
+        answered = [head for head in POST_HEADS if head.name not in manifest.untrained]
+        heads = {head.name: self._post_probabilities(everything, manifest, head) for head in answered}
         target = self._target_probabilities(np.arange(len(self.target)), manifest)
         cut = self.marker_counts == 0
         target[cut] = relevant_for_certain(heads["sentiment"][self.target_posts[cut]])

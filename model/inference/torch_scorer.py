@@ -11,7 +11,6 @@ from model.inference.padded_scoring import MarkerPositions, score_padded
 from model.inference.scorer import Scores, scorer_version
 from model.inputs.target_marking import MarkedText
 from model.inputs.token_batches import MarkedBatch
-from model.spec.heads import HEADS
 
 
 class TorchScorer:
@@ -20,13 +19,12 @@ class TorchScorer:
     *threads* is the number of CPU cores that torch may use in the whole process.
     """
 
-    heads = tuple(head.name for head in HEADS)
-
     def __init__(self, weights: Path, *, threads: int | None = None) -> None:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         import torch
 
         self._checkpoint = load_heads(weights)
+        self.heads = self._checkpoint.manifest.answered
         if threads is not None:
             torch.set_num_threads(threads)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

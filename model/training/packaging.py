@@ -17,7 +17,7 @@ from model.checkpoints.whole_post import WholePostManifest, load_whole_post, pac
 from model.cpu.activation_ranges import activation_ranges, multi_head_ranges
 from model.graphs.torch_multihead import EXIT_LAYER, MultiHead
 from model.inputs.target_marking import MarkedText
-from model.spec.heads import HEADS, SENTIMENT
+from model.spec.heads import HEADS, POST_HEADS, SENTIMENT
 from model.training.calibration import Calibration
 from model.training.fit.recipe import HeadsRecipe
 
@@ -75,6 +75,7 @@ def pack_run(
     manifest = HeadsManifest(
         **common,
         heads={head.name: head.labels for head in HEADS},
+        untrained=_untrained(recipe, facts.before),
         temperatures=(dict(facts.before.temperatures) if facts.before else {})
         | dict(late.temperatures)
         | {EARLY + head: value for head, value in soon.temperatures.items()},
@@ -93,6 +94,12 @@ def pack_run(
     if config["model_type"] == TEACHER or model.pooling != "first":
         return manifest.version  # int8 is for the engines that cannot run it
     return write_heads_manifest(out, replace(manifest, ranges=multi_head_ranges(load_heads(out), posts))).version
+
+
+def _untrained(recipe: HeadsRecipe, before: HeadsManifest | None) -> tuple[str, ...]:
+    """The heads for whole posts that neither this run nor an earlier one trained; `sentiment` is never one of them."""
+    candidates = [head.name for head in POST_HEADS if head.name != "sentiment"] if before is None else before.untrained
+    return tuple(head for head in candidates if head not in recipe.weights)
 
 
 def whole_post_tensors(arrays: Arrays) -> dict[str, npt.NDArray[np.float32]]:

@@ -88,6 +88,7 @@ def test_a_changed_byte_is_detected(tmp_path: Path, file: str) -> None:
         ({"temperatures": {"mirth": 1}}, "temperatures.mirth"),
         ({"thresholds": {"risk": {"rain": 0.5}}}, "thresholds.risk"),
         ({"exit_confidence": {"mood": 0.5}}, "exit_confidence"),
+        ({"untrained": ["mood", "target"]}, "untrained: target"),
         ({"exit_layer": 99}, "exit_layer"),
         ({"max_tokens": 4_000}, "max_tokens"),
         ({"surprise": 1}, "surprise"),
