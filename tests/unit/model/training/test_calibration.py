@@ -7,7 +7,6 @@ import pytest
 from model.loader import torch_is_installed
 from model.spec.heads import BY_NAME
 from model.training.calibration import (
-    MAX_OVERUSE,
     Calibration,
     SideAnswers,
     average_precision,
@@ -59,13 +58,12 @@ def test_the_threshold_separates_the_label() -> None:
     assert best_threshold(chances, gold, both=True) == pytest.approx(0.7, abs=0.03)
 
 
-@pytest.mark.parametrize("both", [True, False])
-def test_a_label_that_cannot_be_found_is_not_overused(both: bool) -> None:
+def test_a_label_that_cannot_be_found_is_not_overused() -> None:
     generator = np.random.default_rng(3)
     chances = generator.random(5000) * 0.2
     gold = (generator.random(5000) < 0.03).astype(float)
-    said = chances >= best_threshold(chances, gold, both=both)
-    assert said.sum() <= MAX_OVERUSE * gold.sum()
+    said = chances >= best_threshold(chances, gold, both=False)
+    assert 0 < said.sum() <= 2 * gold.sum()
 
 
 def test_a_rare_label_with_low_probabilities_is_still_found() -> None:
