@@ -13,7 +13,7 @@ from torch import Tensor
 from brandpulse.errors import ConfigError
 from model.graphs.torch_multihead import MultiHead
 from model.inputs.target_marking import MarkedText
-from model.spec.heads import BY_NAME
+from model.spec.heads import BY_NAME, HEADS
 from model.training.calibration import (
     Calibration,
     Floats,
@@ -27,6 +27,7 @@ from model.training.calibration import (
 from model.training.fit.progress_log import log_progress
 from model.training.fit.recipe import HeadsRecipe
 from model.training.fit.run_state import write_text
+from model.training.offset_fitting import best_offsets
 from model.training.packaging import RunFacts, pack_run
 
 Candidate = tuple[str, dict[str, Tensor]]
@@ -54,6 +55,7 @@ def finish_snapshots(
     name, chosen, tried = choose_weights(model, weights, validation, recipe.judged_by)
     apply_offsets(chosen, recipe.offsets)
     model.load_state_dict(chosen)
+    fitted = apply_fitted_offsets(model, chosen, validation, recipe)
     sides = {part: answer_sides(model, rows) for part, rows in validation.items()}
     full, early = ({part: both[side] for part, both in sides.items()} for side in (0, 1))
     # What only reports must not choose: a temperature fitted on a part makes its calibration error too good.
@@ -65,6 +67,7 @@ def finish_snapshots(
     report = {
         "candidates": tried,
         "chosen": name,
+        "fitted_offsets": fitted,
         "settled_early": confidence,
         "words": target_word_policies(said),
         "full": said,
@@ -143,6 +146,21 @@ def apply_offsets(weights: dict[str, Tensor], offsets: Mapping[str, Mapping[str,
             for side in ("heads", "exit"):
                 if (name := f"{side}.out.{head}.bias") in weights:
                     weights[name][BY_NAME[head].labels.index(label)] += value
+
+
+def apply_fitted_offsets(
+    model: MultiHead, weights: dict[str, Tensor], validation: Validation, recipe: HeadsRecipe
+) -> dict[str, dict[str, float]]:
+    """Fits the offsets of the heads in `fitted_offsets`, adds them to *weights* and *model*, and returns them."""
+    found: dict[str, dict[str, float]] = {}
+    # In the order of the heads: the logits of the sentiment are part of the target's.
+    for head in (head.name for head in HEADS if head.name in recipe.fitted_offsets):
+        sets = [part for part, metric in recipe.judged_by.items() if metric == f"{head}_recall"]
+        found[head] = best_offsets(head, {part: answer_sides(model, validation[part])[0] for part in sets})
+        log_progress("offsets", head=head, **found[head])
+        apply_offsets(weights, {head: found[head]})
+        model.load_state_dict(weights)
+    return found
 
 
 def target_word_policies(report: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:

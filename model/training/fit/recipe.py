@@ -137,6 +137,9 @@ class HeadsRecipe(Schedule):
     """Weight of a class = (mean count / count) ** class_balance; 0: no balance, 1: full balance."""
     offsets: dict[str, dict[str, float]] = {}
     """Head -> label -> value added to its logit after the training."""
+    fitted_offsets: tuple[str, ...] = Field(default=(), examples=[["target"]])
+    """Heads that also get the offsets with the best mean macro recall on those sets of `judged_by` whose metric is the
+    head's recall (`target_recall`). Rare labels are then predicted more often."""
     judged_by: dict[str, str] = Field(min_length=1, examples=[{"sentiment_semeval": "sentiment_recall"}])
     """Validation set -> metric; the weights with the highest mean are chosen."""
     layers: tuple[int, ...] | None = None
@@ -178,6 +181,9 @@ class HeadsRecipe(Schedule):
         for setting, heads in (("weights", self.weights), ("offsets", self.offsets)):
             if unknown := [head for head in heads if head not in known]:
                 raise ValueError(f"{setting}.{unknown[0]}: unknown head; known heads are {', '.join(known)}")
+        for head in self.fitted_offsets:
+            if f"{head}_recall" not in self.judged_by.values():
+                raise ValueError(f"fitted_offsets: {head!r} needs a set in judged_by with the metric {head}_recall")
         return self
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from brandpulse.errors import ConfigError
+from model.checkpoints.multi_head import load_heads
 from model.inputs.target_marking import mark, plain
 from model.loader import load_classifier, load_scorer, torch_is_installed
 from model.spec.options import Engine
@@ -27,8 +28,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from model.training.run import train
 
     folder = tmp_path_factory.mktemp("trained")
-    train(a_data_folder(folder / "data"), folder / "out", recipe=a_recipe(), base=a_tiny_encoder(folder / "base"))
+    recipe = a_recipe(fitted_offsets=("sentiment",))
+    train(a_data_folder(folder / "data"), folder / "out", recipe=recipe, base=a_tiny_encoder(folder / "base"))
     return folder / "out"
+
+
+def test_the_report_of_a_run_contains_its_fitted_offsets(trained: Path) -> None:
+    report = json.loads((trained / "training.json").read_text(encoding="utf-8"))
+    assert report["fitted_offsets"].keys() == {"sentiment"}
+
+
+def test_a_new_model_adds_the_sentiment_of_the_post_to_the_target(trained: Path) -> None:
+    assert load_heads(trained).from_sentiment
 
 
 def test_a_trained_model_classifies_in_the_serving_engine(trained: Path) -> None:
