@@ -6,7 +6,7 @@ a post and msgspec 0.33 µs.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
@@ -183,11 +183,14 @@ def _meta_of(field: FieldInfo) -> msgspec.Meta | None:
     return msgspec.Meta(**limits) if limits else None
 
 
-def _struct_of(model: type[BaseModel], *, unchecked: Collection[str] = ()) -> type[msgspec.Struct]:
+def _struct_of(
+    model: type[BaseModel], *, unchecked: Collection[str] = (), defaults: Mapping[str, Any] | None = None
+) -> type[msgspec.Struct]:
     """A msgspec struct with the fields and limits of *model*; an aware datetime stays aware.
 
-    The fields *unchecked* accept any value.
+    The fields *unchecked* accept any value. The fields of *defaults* may be missing.
     """
+    values = defaults or {}
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for name, field in model.model_fields.items():
         # Optional limits sit inside the union, where msgspec reads Annotated too; only the members need translating.
@@ -195,8 +198,9 @@ def _struct_of(model: type[BaseModel], *, unchecked: Collection[str] = ()) -> ty
         meta = _meta_of(field)
         if meta is not None:
             kind = Annotated[kind, meta]
-        fields.append((name, kind) if field.is_required() else (name, kind, field.default))
-    return msgspec.defstruct(f"Wire{model.__name__}", fields, frozen=True, gc=False)
+        required = field.is_required() and name not in values
+        fields.append((name, kind) if required else (name, kind, values.get(name, field.default)))
+    return msgspec.defstruct(f"Wire{model.__name__}", fields, frozen=True, gc=False, kw_only=bool(values))
 
 
 def _translate(annotation: Any) -> Any:
@@ -216,10 +220,17 @@ def _translate(annotation: Any) -> Any:
 class PostDecoder:
     """Decodes a record as `Post` does; if an optional value is not valid, decodes once more without it."""
 
-    def __init__(self) -> None:
-        self.decode_strictly = cast("msgspec.json.Decoder[WirePost]", msgspec.json.Decoder(_struct_of(Post))).decode
+    def __init__(self, defaults: Mapping[str, Any] | None = None) -> None:
+        """*defaults*: values of required fields that a record may lack."""
+        struct = _struct_of(Post, defaults=defaults)
+        strict = cast("msgspec.json.Decoder[WirePost]", msgspec.json.Decoder(struct))
+        self.decode_strictly = strict.decode
         """As `decode`, for optional values that were checked before: they must be valid."""
-        unchecked = msgspec.json.Decoder(_struct_of(Post, unchecked=OPTIONAL_LIMITS))
+        self.decode_lines = strict.decode_lines
+        """As `decode_strictly`, for one post a line."""
+        self.decode_array = cast("msgspec.json.Decoder[list[WirePost]]", msgspec.json.Decoder(list[struct])).decode  # type: ignore[valid-type]
+        """As `decode_strictly`, for a JSON array of posts."""
+        unchecked = msgspec.json.Decoder(_struct_of(Post, unchecked=OPTIONAL_LIMITS, defaults=defaults))
         self._decode_unchecked = cast("msgspec.json.Decoder[WirePost]", unchecked).decode
 
     def decode(self, value: bytes | str) -> WirePost:

@@ -1,8 +1,10 @@
 """Sends the posts of live sources to Kafka from an event loop, and reports when the broker has confirmed them."""
 
 import asyncio
+import contextlib
+import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -11,9 +13,13 @@ from brandpulse.errors import TransientError
 from brandpulse.kafka.client import producer_config
 from brandpulse.kafka.error_hints import explain
 
+log = logging.getLogger(__name__)
+
 DELIVERY_TIMEOUT_SECONDS = 60.0
 """How long a post waits for an unreachable broker. Then its source goes back to its last position."""
 FULL_QUEUE_PAUSE_SECONDS = 0.01
+QUEUE_POSTS = 50_000
+"""Most posts of a producer that wait for the broker."""
 
 
 class Sending:
@@ -55,19 +61,20 @@ class Sending:
 
 
 class PostDelivery:
-    """One producer for all sources of a process. A thread serves its delivery reports."""
+    """A producer of posts for an event loop. A thread serves its delivery reports."""
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    def __init__(
+        self, bootstrap_servers: str, topic: str, *, timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS
+    ) -> None:
+        """*timeout_seconds*: how long a post waits for an unreachable broker."""
         self._topic = topic
-        self._producer = Producer(
-            producer_config(bootstrap_servers)
-            | {
-                "log_level": 0,
-                "message.timeout.ms": int(DELIVERY_TIMEOUT_SECONDS * 1000),
-                "queue.buffering.max.messages": 50_000,
-                "queue.buffering.max.kbytes": 64 * 1024,
-            }
-        )
+        self._config = producer_config(bootstrap_servers) | {
+            "log_level": 0,
+            "message.timeout.ms": int(timeout_seconds * 1000),
+            "queue.buffering.max.messages": QUEUE_POSTS,
+            "queue.buffering.max.kbytes": 64 * 1024,
+        }
+        self._producer = Producer(self._config)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="delivery reports", daemon=True)
         self._thread.start()
@@ -75,7 +82,7 @@ class PostDelivery:
     async def send(self, posts: Iterable[tuple[str, bytes]]) -> Sending:
         """Queue *posts* (key, JSON) in order; waits while the producer's queue is full.
 
-        Raises TransientError if the producer fails for good.
+        Raises TransientError if the producer fails; after a fatal error it is replaced.
         """
         rows = list(posts)
         sending = Sending(len(rows), asyncio.get_running_loop())
@@ -93,6 +100,27 @@ class PostDelivery:
                 break
         return sending
 
+    def send_now(self, posts: Sequence[tuple[str, bytes]]) -> Sending | None:
+        """As `send`, but None if the queue cannot take all *posts*; those that it took until then are sent.
+
+        Raises TransientError if the producer fails; after a fatal error it is replaced.
+        """
+        if len(self._producer) + len(posts) > QUEUE_POSTS:
+            return None
+        sending = Sending(len(posts), asyncio.get_running_loop())
+        produce, topic, delivered = self._producer.produce, self._topic, sending.delivered
+        for at, (key, payload) in enumerate(posts):
+            try:
+                produce(topic, payload, key.encode(), on_delivery=delivered)
+            except BufferError:  # the limit in bytes
+                sending.give_up(len(posts) - at, "the queue is full")
+                return None
+            except KafkaException as error:
+                reason = explain(error.args[0])
+                sending.give_up(len(posts) - at, reason)
+                raise TransientError(f"the Kafka producer failed: {reason}") from error
+        return sending
+
     async def close(self, timeout_seconds: float) -> int:
         """Wait for open deliveries; returns how many posts are still open."""
         left = int(await asyncio.to_thread(self._producer.flush, timeout_seconds))
@@ -102,4 +130,16 @@ class PostDelivery:
 
     def _serve(self) -> None:
         while not self._ended.is_set():
-            self._producer.poll(0.1)
+            try:
+                self._producer.poll(0.1)
+            except KafkaException as error:  # only fatal errors are raised here
+                self._replace(explain(error.args[0]))
+
+    def _replace(self, reason: str) -> None:
+        """An idempotent producer is useless after a fatal error, such as a broker that lost its log. Its open posts
+        fail, and those who sent them send them again."""
+        log.warning("Kafka producer replaced", extra={"reason": reason})
+        broken, self._producer = self._producer, Producer(self._config)
+        broken.purge()
+        with contextlib.suppress(KafkaException):
+            broken.flush(1)
