@@ -1,4 +1,4 @@
-"""`brandpulse ingest run`: reads settings, and runs the live sources until SIGTERM."""
+"""`brandpulse ingest run`: reads settings, and runs live sources and the webhook until SIGTERM."""
 
 import asyncio
 import contextlib
@@ -27,6 +27,8 @@ from ingest.sources.position_store import RedisPositionStore
 from ingest.sources.runner import FLUSH_SECONDS, Destination
 from ingest.sources.service import SourcesService, TopicIdWatch, source_context
 from ingest.sources.sources_file import load_sources
+from ingest.webhook.service import WebhookService
+from ingest.webhook.settings import load_webhook
 from ingest.worker_states import RedisWorkerStates
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ def main() -> int:
     settings, ingest = load_settings(Settings), load_settings(IngestSettings)
     set_up_logging(settings.log_level)
     load_sources(ingest.sources_file)  # a wrong file is reported before any server is asked
+    load_webhook(ingest.sources_file)
     try:
         asyncio.run(_serve(settings, ingest))
     except ConfigError:
@@ -65,6 +68,7 @@ async def _serve(settings: Settings, ingest: IngestSettings) -> None:
     )
     telemetry = Telemetry(INGEST_METRICS, service="ingest")
     token = metrics_token(ingest.host, settings.metrics_token, variable="BRANDPULSE_INGEST_HOST")
+    webhook = WebhookService(ingest.sources_file, bootstrap_servers=servers, topic=topic, telemetry=telemetry)
     watching = asyncio.create_task(watch.run(stop))
     try:
         async with source_context(brands, stop) as context:
@@ -77,7 +81,10 @@ async def _serve(settings: Settings, ingest: IngestSettings) -> None:
                 metrics_token=token,
             )
             try:
-                async with _listening(service.app(), ingest.host, ingest.port) as url:
+                async with (
+                    webhook.running(stop),
+                    _listening(service.app(webhook.state), ingest.host, ingest.port) as url,
+                ):
                     with announced(settings.home, "ingest", url=url):
                         log.info("ingest started", extra={"url": url, "file": str(ingest.sources_file)})
                         await service.run()

@@ -15,6 +15,7 @@ from ingest.sources.position_store import RedisPositionStore
 from ingest.sources.service import source_context
 from ingest.sources.source import SourceContext, SourceSettings
 from ingest.sources.sources_file import load_sources
+from ingest.webhook.settings import WebhookConfig, load_webhook
 
 CHECK_SECONDS = 40.0
 """The longest that one source is waited for."""
@@ -24,7 +25,16 @@ def check_sources() -> list[tuple[str, bool, str]]:
     """(name, whether it works, its answer or the fault) of each source, in the file's order. Raises ConfigError."""
     settings, ingest = load_settings(Settings), load_settings(IngestSettings)
     sources = load_sources(ingest.sources_file)
-    return asyncio.run(_check_all(sources, BrandFilter(settings.brands_file)))
+    webhook = _webhook_line(load_webhook(ingest.sources_file))
+    return webhook + asyncio.run(_check_all(sources, BrandFilter(settings.brands_file)))
+
+
+def _webhook_line(webhook: WebhookConfig | None) -> list[tuple[str, bool, str]]:
+    if webhook is None:
+        return []
+    settings = webhook.settings
+    names = ", ".join(sender.name for sender in settings.senders)
+    return [("webhook", True, f"POST /v1/posts at {settings.host}:{settings.port}; senders: {names}")]
 
 
 async def _check_all(sources: list[SourceSettings], brands: BrandFilter) -> list[tuple[str, bool, str]]:

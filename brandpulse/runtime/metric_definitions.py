@@ -413,4 +413,18 @@ INGEST_METRICS = (
         "`brandpulse ingest gaps` lists the periods. Alerts of these periods may be missing.",
         ("name",),
     ),
+    Metric(
+        "brandpulse_webhook_requests_total",
+        "counter",
+        "Requests to the webhook receiver by sender and status; sender unknown: not verified.",
+        "The log's `webhook request refused` has the reason. Many 503: the broker is away or slow.",
+        ("sender", "code"),
+    ),
+    Metric(
+        "brandpulse_webhook_posts_total",
+        "counter",
+        "Posts of each webhook sender: taken (confirmed by the broker), refused, unconfirmed (the sender must retry).",
+        "Refused: the sender's posts lack a field; its answers name it. Unconfirmed: check the broker.",
+        ("sender", "outcome"),
+    ),
 )

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -144,8 +145,11 @@ class SourcesService:
         for running in ending:
             log.info("source stopped", extra={"source": running.settings.name, **running.runner.state.outcomes})
 
-    def app(self) -> web.Application:
-        """/metrics for Prometheus, /healthz (the process runs), /readyz (each source, and whether one reads)."""
+    def app(self, webhook: Callable[[], Mapping[str, str] | None] = lambda: None) -> web.Application:
+        """/metrics for Prometheus, /healthz (the process runs), /readyz (each source, and whether one reads).
+
+        *webhook*: the `status` of the webhook receiver and more, or None without one.
+        """
         app = web.Application()
 
         async def metrics(request: web.Request) -> web.Response:
@@ -158,10 +162,14 @@ class SourcesService:
 
         async def ready(_: web.Request) -> web.Response:
             states = {name: running.runner.state for name, running in self._running.items()}
-            reads = not states or any(state.status == "reading" for state in states.values())
+            receiver = webhook()
+            statuses = [*(state.status for state in states.values()), *([receiver["status"]] if receiver else [])]
+            reads = not statuses or any(status in ("reading", "listening") for status in statuses)
             refused = {name: {"status": "refused", "reason": reason} for name, reason in self._refused.items()}
             found = {name: {"status": state.status, "reason": state.reason} for name, state in states.items()}
-            answer = {"status": "ready" if reads else "no source reads", "sources": found | refused}
+            answer: dict[str, Any] = {"status": "ready" if reads else "no source reads", "sources": found | refused}
+            if receiver:
+                answer["webhook"] = dict(receiver)
             return web.json_response(answer, status=200 if reads else 503)
 
         app.router.add_get("/metrics", metrics)

@@ -13,6 +13,9 @@ from ingest.sources.source import SourceSettings
 
 VARIABLE = "BRANDPULSE_SOURCES_FILE"
 
+OTHER_KEYS = frozenset({"webhook"})
+"""Keys of the file that other packages read."""
+
 EXAMPLE = """sources:
   - name: bluesky
     kind: bluesky
@@ -23,9 +26,13 @@ def load_sources(path: Path) -> list[SourceSettings]:
     """The sources of the YAML file at *path*. Raises ConfigError: file, line, source, key, value, and a right file."""
     read = read_yaml(path, what="sources file", variable=VARIABLE, example=EXAMPLE)
     content = read.content
-    entries = content.get("sources") if isinstance(content, dict) else None
-    if not isinstance(content, dict) or not isinstance(entries, list) or set(content) != {"sources"}:
-        raise ConfigError(f"the sources file {path} must hold one key, `sources`, with a list. For example:\n{EXAMPLE}")
+    keys = set(content) if isinstance(content, dict) else set()
+    entries = content.get("sources", []) if keys & OTHER_KEYS else content.get("sources") if keys else None
+    if not isinstance(entries, list) or keys - OTHER_KEYS - {"sources"}:
+        raise ConfigError(
+            f"the sources file {path} must hold the key `sources` with a list, the key `webhook`, or both. "
+            f"For example:\n{EXAMPLE}"
+        )
     problems: list[str] = []
     found: list[SourceSettings] = []
     for number, entry in enumerate(entries):

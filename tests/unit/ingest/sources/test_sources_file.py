@@ -22,8 +22,8 @@ def test_the_example_is_read_with_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("sources: 5", "must hold one key, `sources`, with a list"),
-        ("- name: x", "must hold one key, `sources`, with a list"),
+        ("sources: 5", "must hold the key `sources` with a list"),
+        ("- name: x", "must hold the key `sources` with a list"),
         ("sources: [5]", r"sources\.yaml:1: sources\.0: expected `name` and `kind`, got 5"),
         (
             "sources:\n  - {name: a, kind: reddit}",

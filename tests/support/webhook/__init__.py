@@ -1,0 +1,1 @@
+"""A program that sends posts to the webhook receiver, rightly and wrongly."""
