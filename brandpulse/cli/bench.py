@@ -299,3 +299,14 @@ def languages(
     from brandpulse.bench.languages import GOLD_FILE, run
 
     run(data or [GOLD_FILE], languages=supported.split(","), json_out=json_out)
+
+
+@app.command()
+def webhook(
+    seconds: Annotated[float, typer.Option(min=0.5, help="Seconds per measurement.")] = 5.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; the medians are shown.")] = 3,
+) -> None:
+    """Measure posts per second of the webhook receiver, against a bare aiohttp handler with a Kafka producer."""
+    from brandpulse.bench.webhook import run
+
+    run(seconds=seconds, rounds=rounds)
