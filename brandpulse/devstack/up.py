@@ -15,6 +15,7 @@ from brandpulse.runtime.console import Console, styled
 from brandpulse.runtime.lifecycle import stop_asked
 from ingest.settings import IngestSettings
 from ingest.sources.sources_file import load_sources
+from ingest.webhook.settings import load_webhook
 
 CHECK_SECONDS = 0.5
 
@@ -47,6 +48,7 @@ def run_stack(
     file = load_brands_file(settings.brands_file)
     if sources is not None:
         load_sources(sources)
+        load_webhook(sources)
     refuse_second(home)
     kind = choose_broker(home, broker)
     if page_port and port_answers(page_port):
