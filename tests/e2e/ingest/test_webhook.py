@@ -1,7 +1,6 @@
-"""A program sends posts to `ingest run` beside `up`, as with curl: each post counts once, whatever is repeated."""
+"""A program sends posts to the receiver of `up`, as with curl: each post counts once, whatever is repeated."""
 
 import json
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -10,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from brandpulse.runtime.child_process import Child, free_port
+from brandpulse.runtime.child_process import free_port, port_answers
 from tests.e2e.ingest.test_sent_once import Stack
 from tests.e2e.test_first_use import brandpulse
-from tests.support.repository import ROOT
+from tests.support.patience import wait_until
 from tests.support.webhook.sender import SECRETS, SOURCES, TOKEN, a_post, github
 
 pytestmark = pytest.mark.timeout(300)
@@ -39,16 +38,13 @@ def post(port: int, posts: Sequence[dict[str, Any]], **headers: str) -> tuple[in
         return error.code, json.load(error)
 
 
-def test_posts_sent_to_ingest_run_count_once(stack: Stack) -> None:
+def test_posts_sent_to_the_receiver_count_once(stack: Stack) -> None:
     port = free_port()
     (stack.folder / "sources.yaml").write_text(SOURCES.replace("PORT", str(port)))
     checked = brandpulse("ingest", "check", cwd=stack.folder, env=SECRETS)
     assert f"webhook: POST /v1/posts at 127.0.0.1:{port}; senders: forum, desk, hub, shop, slow" in checked.stdout
-    stack.up()
-    command = [sys.executable, "-m", "brandpulse", "ingest", "run"]
-    log = stack.folder / "run.log"
-    child = Child("run", command, log=log, cwd=stack.folder, env={"PYTHONPATH": str(ROOT), **SECRETS})
-    child.wait_ready(lambda: "webhook listening" in child.log_tail(), timeout_seconds=60)
+    up = stack.up(**SECRETS)
+    wait_until(lambda: port_answers(port), "the receiver listens", seconds=60)
     posts = [a_post(number) for number in range(50)]
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     assert post(port, posts, **bearer) == (200, {"taken": 50, "refused": []})
@@ -57,10 +53,7 @@ def test_posts_sent_to_ingest_run_count_once(stack: Stack) -> None:
     assert post(port, more, **github(json.dumps(more).encode()))[0] == 200
     assert post(port, posts) == (401, {"error": "unauthorized"})
     assert stack.wait_counted(51) == 51
-    child.stop(grace_seconds=30)
-    assert child.exit_code == 0
-    assert stack.counted() == 51
-    written = child.log_tail()
+    written = "".join(path.read_text() for path in (stack.folder / ".brandpulse").rglob("*.log")) + up.log_tail()
     assert "webhook request refused" in written
     assert not any(secret in written for secret in SECRETS.values())
 
