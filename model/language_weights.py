@@ -58,7 +58,8 @@ def load_language_model(
     """As `model.loader.load_scorer`, with weights for other languages beside *weights*.
 
     These are those of BRANDPULSE_MODEL_LANGUAGES, and the shipped ones unless *weights* are other than the shipped
-    default, or the setting says otherwise. Raises ConfigError if that setting is wrong, or needs weights that declare their languages.
+    default, or the setting says otherwise. Raises ConfigError if that setting is wrong, or needs weights that declare
+    their languages.
     """
     # Imports are local: a command that only shows its help must not wait for numpy.
     from brandpulse.config.settings import load_settings
@@ -109,8 +110,8 @@ def _folders(setting: str, own: Sequence[str], *, shipped: bool) -> dict[str, Pa
 
 
 def parse_languages(setting: str) -> tuple[dict[str, Path], bool | None]:
-    """`de=/models/german,fr=/models/french` as language -> folder, and whether the shipped multilingual weights are used
-    for the others: the item `shipped` or `off`; None without either.
+    """`de=/models/german,fr=/models/french` as language -> folder, and whether the shipped multilingual weights are
+    used for the others: the item `shipped` or `off`; None without either.
 
     Raises ConfigError that names the wrong item.
     """
@@ -124,8 +125,8 @@ def parse_languages(setting: str) -> tuple[dict[str, Path], bool | None]:
         example = f"For example: {VARIABLE}=de=/models/german,fr=/models/french"
         if not equals or not folder or not re.fullmatch("[a-z]{2}", language):
             raise ConfigError(
-                f"{VARIABLE}: expected `off`, `shipped`, or a language of two letters and a folder as CODE=FOLDER, got {item!r}. "
-                + example
+                f"{VARIABLE}: expected `off`, `shipped`, or a language of two letters and a folder as CODE=FOLDER, "
+                f"got {item!r}. {example}"
             )
         if language in folders:
             raise ConfigError(f"{VARIABLE}: language {language!r} is given twice, the second time as {item!r}")

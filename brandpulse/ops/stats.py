@@ -29,8 +29,8 @@ DELAY_NOTE = (
 def collect(settings: Settings | None = None) -> dict[str, Any]:
     """`{"brands": {NAME: {"posts": n, "negative": n, ..., "irrelevant": n}}, "late": n, ...}`.
 
-    `"languages": {NAME: {CODE: n}}` are its posts by language since the namespace began, `other` those in an unsupported
-    one; empty if workers do not identify languages.
+    `"languages": {NAME: {CODE: n}}` are its posts by language since the namespace began, `other` those in an
+    unsupported one; empty if workers do not identify languages.
     `"facets"` is the same for each facet of a brand, `{NAME: {FACET: {"posts": n, ...}}}`. `posts` is the sum of the
     four. A post that names two brands counts for both, with a sentiment for each.
     `"expected_delay_minutes": {NAME: n}` is the expected detection delay of a negative share that rises by 25 points,

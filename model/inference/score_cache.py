@@ -17,8 +17,9 @@ from model.spec.heads import BY_NAME, TARGET
 class CachingScorer:
     """A scorer that caches the scores of *inner* for the *max_entries* most recently used posts.
 
-    The key is the marked text with the target of each marker, and its language, which selects the weights. Copies within one call are scored once; copies in two
-    concurrent calls are scored twice. An entry takes about 500 bytes plus 16 per target, for any length of the post.
+    The key is the marked text with the target of each marker, and its language, which selects the weights. Copies
+    within one call are scored once; copies in two concurrent calls are scored twice. An entry takes about 500 bytes
+    plus 16 per target, for any length of the post.
     Degraded scores are not cached. The function that `begin` returns may be called on another thread.
     """
 

@@ -41,8 +41,8 @@ class Scores:
     """Scores of n posts with m targets in total."""
 
     heads: Mapping[str, Probabilities]
-    """Head that reads posts -> (n, labels of `model.spec.heads.BY_NAME[name]`); always contains `sentiment`. Rows may be
-    `NOT_SCORED` if posts are scored by different weights (`model.inference.routed_scorer`)."""
+    """Head that reads posts -> (n, labels of `model.spec.heads.BY_NAME[name]`); always contains `sentiment`. Rows may
+    be `NOT_SCORED` if posts are scored by different weights (`model.inference.routed_scorer`)."""
     target: Probabilities
     """(m, 4), columns as in `model.spec.heads.TARGET`: posts in order, within a post its targets in order."""
     degraded: frozenset[int] = frozenset()

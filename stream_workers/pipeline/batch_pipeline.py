@@ -91,8 +91,8 @@ class BatchPipeline:
         """*model_reads_text*: false for engine null, which needs no marks and scores all posts alike: what remains is a
         worker's cost without a model. It then takes *simulated_batch_seconds* for up to 512 posts, without using the
         CPU, like a GPU. *replay*: what a shadow namespace recomputes; posts of other times are left out. *batch_size*:
-        learns the model's speed. *languages*: identifies languages, if the model does not read all; others are counted as
-        unread.
+        learns the model's speed. *languages*: identifies languages, if the model does not read all; others are counted
+        as unread.
         *near_misses*: searches posts without a brand."""
         self._replay = replay
         self._model_reads_text = model_reads_text

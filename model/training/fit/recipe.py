@@ -162,7 +162,8 @@ class HeadsRecipe(Schedule):
     teacher: Teacher | None = None
     unlabelled: tuple[Unlabelled, ...] = ()
     start_seed: int | None = Field(default=None, ge=0)
-    """Seed of new heads and of the choice of posts, by default `seed`. Runs that differ only in `seed` can be averaged."""
+    """Seed of new heads and of the choice of posts, by default `seed`. Runs that differ only in `seed` can be
+    averaged."""
     languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2}$")], ...] = Field(default=(), examples=[["en"]])
     """ISO 639-1 codes of the languages of the posts. Workers count posts in other languages as unread; empty: none."""
 
