@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from brandpulse.ops.file_ingest import FileRun
+    from ingest.files.reading.time_zones import Zone
     from ingest.files.send_report import WorkerResult
     from ingest.files.send_task import Counts, RunResult, Task
 
@@ -97,7 +98,9 @@ def _use_sources(path: Path | None) -> None:
     "names a brand in a language that the model reads.",
 )
 def file_command(  # noqa: PLR0917 - typer passes by name
-    path: Annotated[Path, typer.Argument(help="File of posts: JSON lines or CSV, plain or .gz.")],
+    path: Annotated[
+        Path, typer.Argument(help="File of posts: CSV, JSON, XLSX or .js, plain, .gz or .zst; - for standard input.")
+    ],
     map: Annotated[
         str,
         typer.Option(
@@ -106,11 +109,18 @@ def file_command(  # noqa: PLR0917 - typer passes by name
             "with the names of the fields.",
         ),
     ] = "",
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="Export whose columns the file has, such as brandwatch or reddit-posts, or none. "
+            "Default: recognised by the columns, and shown."
+        ),
+    ] = "",
     source: Annotated[
         str, typer.Option(help="Name of the source; post ids are unique within it. Default: the file's name.")
     ] = "",
     format: Annotated[
-        str, typer.Option(help="Format: jsonl, csv or tsv. Default: from the file's name, else its content.")
+        str, typer.Option(help="Format: jsonl, json, csv, tsv or xlsx. Default: from the file's name and content.")
     ] = "",
     rate: Annotated[float | None, typer.Option(help="Posts per second to send. Default: as fast as possible.")] = None,
     speed: Annotated[
@@ -124,6 +134,10 @@ def file_command(  # noqa: PLR0917 - typer passes by name
         typer.Option("--shift-to-now", help="Move the recorded times so that the last post gets the time of sending."),
     ] = False,
     assume_utc: Annotated[bool, typer.Option("--assume-utc", help="Read times without a zone as UTC.")] = False,
+    time_zone: Annotated[
+        str,
+        typer.Option("--time-zone", help="Read times without a zone as local times of a place, such as Europe/Berlin."),
+    ] = "",
     dates: Annotated[
         str,
         typer.Option(help="How to read 3/2/2026: day-first or month-first. Default: as other dates of the file show."),
@@ -176,6 +190,8 @@ def file_command(  # noqa: PLR0917 - typer passes by name
         speed=speed,
         shift_to_now=shift_to_now,
         assume_utc=assume_utc,
+        time_zone=time_zone,
+        preset=preset,
         dates=dates,
         encoding=encoding,
         trust_ids=trust_ids,
@@ -221,6 +237,8 @@ def _task(
     speed: float | None,
     shift_to_now: bool,
     assume_utc: bool,
+    time_zone: str,
+    preset: str,
     dates: str,
     encoding: str,
     trust_ids: bool,
@@ -231,6 +249,7 @@ def _task(
     uncertain: str,
 ) -> "Task":
     """The options as a task. Raises InputError for values that are wrong or exclude each other."""
+    from ingest.files.presets.catalogue import NAMES
     from ingest.files.reading.row import InputError
     from ingest.files.reading.row_mapping import parse_map
     from ingest.files.reading.row_reader import FORMATS
@@ -246,7 +265,12 @@ def _task(
             raise InputError(f"{name} must be above 0, got {value:g}")
     if order == "file" and (speed is not None or shift_to_now):
         raise InputError("--order file cannot go with --speed or --shift-to-now, which send in order of time")
-    source_name = source or path.name.removesuffix(".gz").partition(".")[0] or path.name
+    if assume_utc and time_zone:
+        raise InputError("--assume-utc and --time-zone cannot go together: both set the zone of times without one")
+    is_input = str(path) == "-"
+    source_name = (
+        source or ("stdin" if is_input else "") or path.name.removesuffix(".gz").partition(".")[0] or path.name
+    )
     if len(source_name) > 64:
         raise InputError(f"--source is longer than 64 characters: {source_name!r}")
     date_orders: tuple[Literal["day-first", "month-first"], ...] = ("day-first", "month-first")
@@ -256,11 +280,14 @@ def _task(
     return Task(
         path=path,
         source=source_name,
-        rejects=rejects or Path(f"{path.name}.rejects.jsonl"),
+        rejects=rejects or Path(f"{'stdin' if is_input else path.name}.rejects.jsonl"),
         mapping=parse_map(column_map) if column_map else {},
         format=_choice("--format", format_name, FORMATS) if format_name else None,
         encoding=encoding or None,
         assume_utc=assume_utc,
+        time_zone=_zone(time_zone),
+        preset=_choice("--preset", preset, (*NAMES, "none")) if preset else None,
+        name="standard input" if is_input else "",
         day_first=_choice("--dates", dates, date_orders) == "day-first" if dates else None,
         source_is_given=bool(source),
         trust_ids=trust_ids,
@@ -272,6 +299,16 @@ def _task(
         far=_choice("--far-dates", far, far_choices),
         uncertain=_choice("--uncertain", uncertain, uncertain_choices),
     )
+
+
+def _zone(name: str) -> "Zone | None":
+    from ingest.files.reading.row import InputError
+    from ingest.files.reading.time_zones import ZoneError, place_zone
+
+    try:
+        return place_zone(name) if name else None
+    except ZoneError as error:
+        raise InputError(f"--time-zone: {error}; write a place such as Europe/Berlin") from error
 
 
 Choice = TypeVar("Choice", bound=str)
@@ -320,7 +357,9 @@ def _print_report(run: "FileRun", task: "Task", console: Any, *, result: "Worker
 
     outcome, counts = run.outcome, run.outcome.counts
     if outcome.already_sent:
-        console.print(f"{task.path} was already sent; --again sends it once more", style="yellow", markup=False)
+        console.print(
+            f"{task.name or task.path} was already sent; --again sends it once more", style="yellow", markup=False
+        )
     if outcome.stopped:
         console.print("stopped; the same command resumes from here", style="yellow")
     for line in _report_lines(outcome, task, result):

@@ -1,6 +1,7 @@
 """Sends a file of posts to the servers of the settings, and waits until the workers have counted it. Blocking."""
 
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,8 @@ from brandpulse.runtime.lifecycle import STOP_SIGNALS
 from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.partition_state import PartitionStatus
 from ingest.files.file_sender import send_file
+from ingest.files.forms.opening import FormError
+from ingest.files.forms.standard_input import stored
 from ingest.files.send_report import WorkerResult, causes, worker_result
 from ingest.files.send_task import Counts, Destination, RunContext, RunResult, Task
 from ingest.files.sent.ledger import RedisLedger
@@ -50,7 +53,14 @@ def send(task: Task, *, notify: Callable[[str], None], progress: Callable[[Count
     started = time.monotonic()
     context = RunContext(notify=notify, should_stop=lambda: bool(received), progress=progress)
     try:
-        outcome = send_file(task, _destination, context)
+        if str(task.path) == "-":
+            notify("standard input is copied to a file first; a stopped run resumes if the same content is piped again")
+            with stored(sys.stdin.buffer, load_settings(Settings).home / "ingest" / "stdin") as path:
+                outcome = send_file(replace(task, path=path), _destination, context)
+        else:
+            outcome = send_file(task, _destination, context)
+    except FormError as error:
+        raise ConfigError(f"standard input {error}") from error
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -14,6 +14,8 @@ from ingest.files.checkpoint import (
     resume_point,
     save_checkpoint,
 )
+from ingest.files.presets.catalogue import is_header, preset_named, recognise
+from ingest.files.presets.preset import apply, missing_columns
 from ingest.files.reading.post_reader import PostReader, ReadOptions
 from ingest.files.reading.row import InputError
 from ingest.files.reading.row_mapping import OutgoingPost, resolve
@@ -36,9 +38,15 @@ def send_file(task: Task, connect: Callable[[], Destination], context: RunContex
 
     Errors in the head of the file and outlier times are found before *connect* is called.
     """
-    file = RowFile(task.path, format=task.format, encoding=task.encoding)
-    reading = ReadOptions(task.source, task.source_is_given, task.assume_utc, task.day_first, task.trust_ids)
-    posts = PostReader(file, resolve(task.mapping, file.columns), reading)
+    file = RowFile(
+        task.path,
+        format=task.format,
+        encoding=task.encoding,
+        is_header=lambda cells: is_header(cells) or bool(task.mapping and {*task.mapping.values()} <= {*cells}),
+        name=task.name,
+    )
+    reading = ReadOptions(task.source, task.source_is_given, task.zone, task.day_first, task.trust_ids)
+    posts = PostReader(file, resolve(_with_preset(task, file, context), file.columns), reading)
     columns = posts.columns
     if task.rejects.resolve() == task.path.resolve():
         raise InputError(f"--rejects: {task.rejects} is the input file. Choose another path")
@@ -47,7 +55,7 @@ def send_file(task: Task, connect: Callable[[], Destination], context: RunContex
     check = check_times(
         file,
         columns["created_at"],
-        assume_utc=task.assume_utc,
+        zone=task.zone,
         day_first=posts.day_first,
         is_time=posts.is_time,
         far=task.far,
@@ -140,6 +148,28 @@ def send_file(task: Task, connect: Callable[[], Destination], context: RunContex
                 ),
                 context=context,
             ).run()
+
+
+def _with_preset(task: Task, file: RowFile, context: RunContext) -> dict[str, str]:
+    """The task's mapping, completed by the preset of the file's columns. Raises InputError."""
+    if task.preset == "none":
+        return dict(task.mapping)
+    if task.preset is None:
+        found = recognise(file.columns)
+    else:
+        preset = preset_named(task.preset)
+        if missing := missing_columns(preset, file.columns):
+            raise InputError(
+                f"--preset {task.preset}: {file.name} has no column {', '.join(missing)}. "
+                f"Its columns: {', '.join(file.columns)}"
+            )
+        found = apply(preset, file.columns)
+    if found is None:
+        return dict(task.mapping)
+    file.derive(found.derived)
+    found.columns.update(task.mapping)
+    context.notify(found.line)
+    return found.columns
 
 
 def _posts_in_topic(

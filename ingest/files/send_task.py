@@ -10,6 +10,7 @@ from typing import Literal
 from ingest.files.checkpoint import Order
 from ingest.files.reading.read_summary import ReadSummary
 from ingest.files.reading.row_reader import Format
+from ingest.files.reading.time_zones import UTC_ZONE, Zone
 from ingest.files.sent.ledger import Ledger
 from ingest.files.times.time_scan import Times
 from ingest.worker_states import MemoryWorkerStates, WorkerStates
@@ -31,6 +32,12 @@ class Task:
     format: Format | None = None
     encoding: str | None = None
     assume_utc: bool = False
+    time_zone: Zone | None = None
+    """Of times without one. Not together with *assume_utc*."""
+    preset: str | None = None
+    """Name of the columns' preset, or `none`; None: recognised by the columns."""
+    name: str = ""
+    """Shown instead of the path."""
     day_first: bool | None = None
     source_is_given: bool = False
     trust_ids: bool = False
@@ -55,12 +62,19 @@ class Task:
         return self.order
 
     @property
+    def zone(self) -> Zone | None:
+        """The zone of times without one."""
+        return UTC_ZONE if self.assume_utc else self.time_zone
+
+    @property
     def reading_key(self) -> str:
         """Differs between runs that may reject different rows; empty with default options."""
         options = {
             "encoding": self.encoding,
             "utc": self.assume_utc or None,
+            "zone": self.time_zone.name if self.time_zone is not None else None,
             "day_first": self.day_first,
+            "preset": self.preset,
             "trust_ids": self.trust_ids or None,
         }
         return "".join(f"{name}={value};" for name, value in options.items() if value is not None)

@@ -44,6 +44,8 @@ def detect_encoding(head: bytes, *, named: str | None = None) -> Encoding:
     if mark is not None:
         note = None if mark == "utf-8-sig" else f"read as {mark.upper()}, from its byte order mark"
         return Encoding(mark, note)
+    if (wide := _wide_codec(head)) is not None:
+        return Encoding(wide, f"read as {wide.upper()}: without a byte order mark, but every second byte is zero")
     _check_not_binary(head)
     if decodes(head, "utf-8"):
         return Encoding("utf-8-sig")
@@ -73,6 +75,9 @@ def _named(head: bytes, named: str, mark: str | None) -> Encoding:
         raise EncodingError(
             f"--encoding: unknown encoding {named!r}; for example utf-8, cp1252, cp1251, gb18030, shift_jis"
         ) from error
+    if mark is not None and codec.startswith(f"{mark}-") and not codec.startswith("utf-8"):
+        # utf-16-le would leave the mark in the first column's name.
+        return Encoding(mark, f"read as {mark}, from --encoding")
     if mark is not None and not mark.startswith(codec):
         raise EncodingError(
             f"--encoding {named}: the file has the byte order mark of {mark.removesuffix('-sig').upper()}"
@@ -87,20 +92,23 @@ def _named(head: bytes, named: str, mark: str | None) -> Encoding:
     return Encoding(codec, f"read as {codec}, from --encoding")
 
 
-def _check_not_binary(head: bytes) -> None:
-    if head.startswith(b"PK\x03\x04"):
-        raise EncodingError("is a binary file (a workbook or a zip archive); export it as CSV")
+def _wide_codec(head: bytes) -> str | None:
+    """UTF-16 of a file without a byte order mark; None if it is something else."""
     half = len(head) // 2
-    if half > 4:
-        even, odd = head[0::2].count(0), head[1::2].count(0)
-        if max(even, odd) > half * 0.6 and min(even, odd) < half * 0.1:
-            raise EncodingError(
-                f"looks like UTF-16 without its byte order mark; add --encoding utf-16-{'le' if odd > even else 'be'}"
-            )
+    if half <= 4:
+        return None
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    if max(even, odd) <= half * 0.6 or min(even, odd) >= half * 0.1:
+        return None
+    codec = "utf-16-le" if odd > even else "utf-16-be"
+    return codec if decodes(head, codec) else None
+
+
+def _check_not_binary(head: bytes) -> None:
     # Single NUL bytes are rejected with their row.
     controls = sum(head.count(bytes([code])) for code in range(32) if code not in b"\t\n\r\x0c\x1b")
     if controls * 20 > len(head):
-        raise EncodingError("is a binary file, not JSON lines or CSV")
+        raise EncodingError("is a binary file, not CSV, JSON or XLSX")
 
 
 def _explained(lines: list[bytes], odd: list[int]) -> str:

@@ -12,6 +12,7 @@ from ingest.files.reading.read_summary import ReadSummary
 from ingest.files.reading.row import MISSING, InputError, Reject, Row
 from ingest.files.reading.row_mapping import OutgoingPost, PostMaker
 from ingest.files.reading.row_reader import IsTime, RowFile
+from ingest.files.reading.time_zones import Zone
 from ingest.files.reading.timestamp_parsing import detect_day_order, looks_like_timestamp, needs_day_order
 from ingest.id_set import IdMatch, PostSet
 
@@ -37,7 +38,8 @@ class ReadOptions:
     """Source of rows without their own."""
     source_is_given: bool = False
     """Whether the user set it, so that it applies to all rows."""
-    assume_utc: bool = False
+    zone: Zone | None = None
+    """Of times without one; None: they are rejected."""
     day_first: bool | None = None
     """None: decided from the file."""
     trust_ids: bool = False
@@ -54,8 +56,7 @@ class PostReader:
         self._options = options
         self.is_time: IsTime = columns["created_at"], looks_like_timestamp
         """The time column, and a check whether a cell may be a time."""
-        if file.encoding.note is not None:
-            self.summary.notes.append(file.encoding.note)
+        self.summary.notes += file.notes
         sample = self._sample(columns)
         self._columns = self._with_source(columns)
         self._sampled_ids = [row.cells[tuple(columns).index("id")] for row in sample]
@@ -128,7 +129,7 @@ class PostReader:
         return PostMaker(
             tuple(columns),
             source=self._options.source,
-            assume_utc=self._options.assume_utc,
+            zone=self._options.zone,
             day_first=self.day_first,
             ids=ids,
         )

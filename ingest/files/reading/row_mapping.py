@@ -9,9 +9,12 @@ from typing import Any, cast
 import msgspec
 
 from brandpulse.schema.posts import MAX_LANG_CHARS, MAX_URL_CHARS, OPTIONAL_LIMITS, POST_DECODER
+from brandpulse.text.html_entities import unescape
 from ingest.files.reading.identifiers import IdColumn, clean_author
 from ingest.files.reading.row import MISSING, InputError, Reject, Row
+from ingest.files.reading.time_zones import Zone
 from ingest.files.reading.timestamp_parsing import parse_timestamp
+from ingest.sources.html_text import html_text
 
 REQUIRED = ("id", "text", "created_at", "author_id")
 OPTIONAL = ("lang", "url", "source")
@@ -136,7 +139,7 @@ class PostMaker:
         fields: Sequence[str],
         *,
         source: str,
-        assume_utc: bool = False,
+        zone: Zone | None = None,
         day_first: bool | None = None,
         ids: IdColumn | None = None,
     ) -> None:
@@ -144,7 +147,7 @@ class PostMaker:
         self._fields = tuple(fields)
         self._source = source
         self._own_sources = "source" in self._fields
-        self._assume_utc = assume_utc
+        self._zone = zone
         self._day_first = day_first
         self._parse_id = (ids or IdColumn()).parse
         self._encode = msgspec.json.Encoder().encode
@@ -163,12 +166,14 @@ class PostMaker:
         if flaw is not None:
             return _reject(row.line, cells, "author_id", flaw)
         try:
-            created_at = parse_timestamp(cells["created_at"], assume_utc=self._assume_utc, day_first=self._day_first)
+            created_at = parse_timestamp(cells["created_at"], zone=self._zone, day_first=self._day_first)
         except ValueError as error:
             return _reject(row.line, cells, "created_at", str(error))
         text = cells["text"]
         if type(text) is str and (not text or text.isspace()):
             return _reject(row.line, cells, "text", "is blank")
+        if type(text) is str and ("&" in text or "<" in text):
+            cells["text"] = text = readable(text)
         source = self._source_of(cells) if self._own_sources else self._source
         lang, url = cells.get("lang"), cells.get("url")
         if lang is not None and not (type(lang) is str and 0 < len(lang) <= MAX_LANG_CHARS and lang.isascii()):
@@ -226,6 +231,21 @@ def _flaw(cells: Mapping[str, Any]) -> tuple[str, str] | None:
         if type(value) is str and "\0" in value:
             return field, "contains a NUL byte"
     return None
+
+
+_TAG = re.compile(
+    r"</?(?:a|b|i|u|p|br|hr|em|strong|span|div|ul|ol|li|blockquote|pre|code|img|h[1-6]|font|script|style|table|tr|td)"
+    r"(?:\s[^<>]*)?/?>",
+    re.IGNORECASE,
+)
+_REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
+
+
+def readable(text: str) -> str:
+    """*text* without HTML: tags if it has common ones, and character references. `I <3 you & me` stays as it is."""
+    if _TAG.search(text):
+        return html_text(text)
+    return _REFERENCE.sub(lambda found: unescape(found[0]), text)
 
 
 def _reject(line: int, cells: Mapping[str, Any], field: str, reason: str) -> Reject:

@@ -1,26 +1,30 @@
-"""Reads a file row by row: JSON lines or CSV, plain or gzip, in bounded memory."""
+"""Reads a file row by row: JSON, CSV or a sheet of a workbook, plain or packed, in bounded memory."""
 
 import csv
-import gzip
 import io
 import itertools
 import re
 import stat
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 import msgspec
 
+from ingest.files.forms.header_search import SEARCHED_LINES, find_header
+from ingest.files.forms.json_values import is_json_document, json_values
+from ingest.files.forms.opening import BROKEN, FormError, packing, unpacked
+from ingest.files.forms.workbook import Sheet, is_workbook, read_sheet
+from ingest.files.presets.derived import Derived, Refused
 from ingest.files.reading.delimited_text import MAX_CELL_CHARS, DelimitedReader, escapes_with_backslash
 from ingest.files.reading.encodings import Encoding, EncodingError, detect_encoding
 from ingest.files.reading.row import MISSING, InputError, Reject, Row
 
-Format = Literal["jsonl", "csv", "tsv"]
-FORMATS: tuple[Format, ...] = ("jsonl", "csv", "tsv")
+Format = Literal["jsonl", "csv", "tsv", "json", "xlsx"]
+FORMATS: tuple[Format, ...] = ("jsonl", "csv", "tsv", "json", "xlsx")
 IsTime = tuple[str, Callable[[object], bool]]
 """A column, and a check whether a cell may be a time."""
 
@@ -29,38 +33,136 @@ MAX_LINE_BYTES = 4 * 2**20
 HEAD_BYTES = 64 * 1024
 HEAD_ROWS = 100
 MAX_HEADER_LINES = 3
+COLUMN_DEPTH = 3
+"""Objects inside objects whose fields are columns: `tweet.user.id`."""
+POST_COLUMNS = frozenset({"id", "text", "created_at", "author_id"})
 
 _BOM = b"\xef\xbb\xbf"
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 """First line of Excel exports with the separator."""
-_FORMATS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl"}
+_FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".json": "jsonl",
+    ".ndjson": "jsonl",
+    ".js": "json",
+    ".xlsx": "xlsx",
+}
+_PACKED_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
+_PACKINGS = {"gzip": "gzip", "zstd": "Zstandard"}
+
+
+def _names_post(cells: Sequence[str]) -> bool:
+    return {cell.strip() for cell in cells} >= POST_COLUMNS
 
 
 class RowFile:
     """A file of rows with known format and column names. Raises InputError if *path* is not such a file."""
 
-    def __init__(self, path: Path, *, format: Format | None = None, encoding: str | None = None) -> None:
-        """*encoding* is the user's choice; by default the byte order mark decides, else UTF-8."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        format: Format | None = None,
+        encoding: str | None = None,
+        is_header: Callable[[Sequence[str]], bool] = _names_post,
+        name: str = "",
+    ) -> None:
+        """*encoding* is the user's choice; by default the byte order mark decides, else UTF-8.
+
+        *is_header*: whether the cells of a line name the columns of posts, to find a header behind other lines. *name*
+        is shown in messages instead of *path*.
+        """
         self.path = path
-        self.size_bytes = _check_is_file(path)
-        head, self.encoding = _read_head(path, encoding)
-        self.format: Format = format or _FORMATS.get(_plain_suffix(path)) or _sniff(path, head)
-        named = _SEPARATOR_LINE.match(head)
-        self._delimiter = "\t" if self.format == "tsv" else named[1] if named else _delimiter(head)
+        self.name = name or str(path)
+        self.size_bytes = _check_is_file(path, self.name)
+        self._derived: dict[str, Derived] = {}
         self._raw: BinaryIO | None = None
         self._pulled: Sequence[str | bytes] = ()
-        if self.format == "jsonl" and head.lstrip().startswith("["):
-            raise InputError(
-                f"{path} contains one JSON array, not one object per line. Convert it to JSON lines, "
-                f"for example: jq -c '.[]' {path.name} > {path.stem}.jsonl"
-            )
-        self._backslash = self.format != "jsonl" and escapes_with_backslash(head, self._delimiter)
-        self.columns = self._json_columns() if self.format == "jsonl" else self._csv_columns()
-        """Column names; for JSON lines, the fields of the first 100 objects, and their inner fields with a dot."""
+        self._sheet: Sheet | None = None
+        self._header_line = 0
+        self._backslash = False
+        self._delimiter = ","
+        self.notes: list[str] = []
+        """How the file is read, for the user."""
+        try:
+            with path.open("rb") as raw:
+                first = raw.read(16)
+            self._packing = packing(first)
+            if is_workbook(first):
+                self._set_sheet(is_header)
+            else:
+                self._set_text(format, encoding, is_header)
+        except FormError as error:
+            raise InputError(f"{self.name} {error}") from error
+        except OSError as error:
+            raise InputError(f"cannot read {self.name}: {error.strerror or error}") from error
+
+    def _set_sheet(self, is_header: Callable[[Sequence[str]], bool]) -> None:
+        self.format: Format = "xlsx"
+        self.encoding = Encoding("utf-8")
+        self._sheet = read_sheet(self.path, is_header)
+        self.size_bytes = max(1, self._sheet.size_bytes)
+        self._file_columns = self._sheet.columns
+        if self._sheet.note is not None:
+            self.notes.append(self._sheet.note)
+        if self._sheet.header_row > 1:
+            self.notes.append(f"the columns are named in row {self._sheet.header_row}; the rows before it are skipped")
+
+    def _set_text(
+        self, format: Format | None, encoding: str | None, is_header: Callable[[Sequence[str]], bool]
+    ) -> None:
+        path = self.path
+        if format == "xlsx":
+            raise FormError("is not an XLSX workbook; leave --format away, or save it again")
+        expected = _PACKED_SUFFIXES.get(path.suffix.lower())
+        if expected is not None and self._packing != expected:
+            kind = _PACKINGS[expected]
+            raise FormError(f"is not a {kind} file, although its name ends in {path.suffix.lower()}")
+        head, self.encoding = self._read_head(encoding)
+        if self.encoding.note is not None:
+            self.notes.append(self.encoding.note)
+        suffix_format = _FORMATS.get(_plain_suffix(path))
+        found = format or suffix_format or _sniff(self.name, head)
+        if found == "xlsx":
+            raise FormError("is not an XLSX workbook, although its name ends in .xlsx; give its true ending")
+        if found == "jsonl" and is_json_document(head):
+            found = "json"
+        self.format = found
+        if found in ("jsonl", "json"):
+            self._file_columns = self._json_columns()
+            return
+        named = _SEPARATOR_LINE.match(head)
+        self._delimiter = "\t" if found == "tsv" else named[1] if named else _delimiter(head)
+        if named is None:
+            lines = [f"{line}\n" for line in head.lstrip("\ufeff").split("\n")]
+            header = find_header(lines[: 3 * SEARCHED_LINES], self._delimiter, is_header)
+            self._header_line, self._delimiter = header.line, header.delimiter
+        if self._header_line:
+            shown = "line before it is" if self._header_line == 1 else f"{self._header_line} lines before it are"
+            self.notes.append(f"the columns are named in line {self._header_line + 1}; the {shown} skipped")
+        self._backslash = escapes_with_backslash(head, self._delimiter)
+        self._file_columns = self._csv_columns()
+
+    @property
+    def columns(self) -> list[str]:
+        """Column names, and derived ones. For JSON, the fields of the first 100 objects; inner fields have dots."""
+        return [*self._file_columns, *self._derived]
+
+    def derive(self, columns: Mapping[str, Derived]) -> None:
+        """Add columns that are computed from others."""
+        self._derived.update(columns)
+
+    def is_plain(self, column: str) -> bool:
+        """Whether the file is JSON lines in UTF-8, not packed, with *column* as a field of each object."""
+        is_inner = "." in column and column.partition(".")[0] in self._file_columns
+        is_utf8 = self.format == "jsonl" and self._packing is None and self.encoding.is_utf8
+        return is_utf8 and not is_inner and column not in self._derived
 
     @property
     def position_bytes(self) -> int:
-        """Position in the (compressed) file."""
+        """Position in the (packed) file."""
         return self._raw.tell() if self._raw is not None and not self._raw.closed else 0
 
     @property
@@ -74,55 +176,99 @@ class RowFile:
         *is_time*: the time column, and a check whether a cell may be a time. In CSV, a line inside a quote with all
         columns and a time counts as a row, because the quote was left open.
         """
+        if self._derived.keys().isdisjoint(wanted):
+            yield from self._file_rows(wanted, is_time)
+            return
+        derived = [self._derived.get(name) or Derived("", (name,), itemgetter(0)) for name in wanted]
+        needed = list(dict.fromkeys(name for one in derived for name in one.columns))
+        places = [[needed.index(name) for name in one.columns] for one in derived]
+        if is_time is not None and is_time[0] not in self._file_columns:
+            is_time = None
+        for row in self._file_rows(needed, is_time):
+            yield row if isinstance(row, Reject) else _with_derived(row, derived, places)
+
+    def _file_rows(self, wanted: Sequence[str], is_time: IsTime | None) -> Iterator[Row | Reject]:
         line = 0
         try:
+            if self._sheet is not None:
+                yield from self._sheet_rows(self._sheet, wanted)
+                return
             with self._open() as file:
                 rows = (
-                    self._json_rows(file, wanted) if self.format == "jsonl" else self._csv_rows(file, wanted, is_time)
+                    self._json_rows(file, wanted)
+                    if self.format in ("jsonl", "json")
+                    else self._csv_rows(file, wanted, is_time)
                 )
                 for row in rows:
                     line = row.line
                     yield row
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise InputError(f"{self.path} is a broken gzip file: {error} (after line {line})") from error
+        except FormError as error:
+            raise InputError(f"{self.name} {error}") from error
+        except BROKEN as error:
+            kind = _PACKINGS.get(self._packing or "", "packed")
+            raise InputError(f"{self.name} is a broken {kind} file: {error} (after line {line})") from error
         except UnicodeError as error:
-            raise InputError(f"{self.path} is not {self.encoding.codec} text after line {line}: {error}") from error
+            raise InputError(f"{self.name} is not {self.encoding.codec} text after line {line}: {error}") from error
         except OSError as error:
-            raise InputError(f"cannot read {self.path} after line {line}: {error.strerror or error}") from error
+            raise InputError(f"cannot read {self.name} after line {line}: {error.strerror or error}") from error
+
+    def _sheet_rows(self, sheet: Sheet, wanted: Sequence[str]) -> Iterator[Row]:
+        places = [self._file_columns.index(name) for name in wanted]
+        decode = msgspec.json.Decoder(tuple[int, list[str]]).decode
+        pulled = self._pulled = [b""]
+        lines = self._raw = cast("BinaryIO", sheet.lines)
+        lines.seek(0)
+        for line in lines:
+            pulled[0] = line
+            number, cells = decode(line)
+            yield Row(number, [cells[place] for place in places])
+
+    def _read_head(self, named: str | None) -> tuple[str, Encoding]:
+        try:
+            with self._open() as file:
+                head = file.read(HEAD_BYTES)
+        except BROKEN as error:
+            kind = _PACKINGS.get(self._packing or "", "packed")
+            raise InputError(f"{self.name} is a broken {kind} file: {error}") from error
+        try:
+            encoding = detect_encoding(head, named=named)
+        except EncodingError as problem:
+            text = str(problem)
+            raise InputError(text if text.startswith("--") else f"{self.name} {text}") from problem
+        text = head.decode(encoding.codec, errors="replace")
+        if not text.strip("\ufeff \t\r\n"):
+            raise InputError(f"{self.name} is empty")
+        return text, encoding
 
     @contextmanager
     def _open(self) -> Iterator[BinaryIO]:
         with self.path.open("rb") as raw:
             self._raw = raw
-            compressed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            if not compressed:
-                yield raw
-                return
-            with gzip.GzipFile(fileobj=raw) as unpacked:
-                # GzipFile reads lines in Python code; BufferedReader does it in C.
-                yield cast("BinaryIO", io.BufferedReader(cast("Any", unpacked), 2**18))
+            with unpacked(raw) as content:
+                yield content
 
     def _json_columns(self) -> list[str]:
         names: dict[str, None] = {}
         with self._open() as file:
-            lines = itertools.islice(iter(self._json_reader(file), b""), HEAD_ROWS)
-            for line in lines:
+            for line in itertools.islice(self._objects(file), HEAD_ROWS):
                 try:
                     content = msgspec.json.decode(line.removeprefix(_BOM))
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     continue
                 if isinstance(content, dict):
-                    for name, value in content.items():
-                        names[name] = None
-                        if isinstance(value, dict):
-                            names.update(dict.fromkeys(f"{name}.{inner}" for inner in value))
+                    _add_names(names, content, "", COLUMN_DEPTH)
         if not names:
-            raise InputError(f"{self.path}: none of the first lines is a JSON object. If it is CSV, use --format csv")
+            wrong = "it has no JSON object" if self.format == "json" else "none of the first lines is a JSON object"
+            raise InputError(f"{self.name}: {wrong}. If it is CSV, use --format csv")
         return list(names)
 
+    def _objects(self, file: BinaryIO) -> Iterator[bytes]:
+        if self.format == "json":
+            return json_values(file, self.encoding.codec)
+        return iter(self._json_reader(file), b"")
+
     def _json_rows(self, file: BinaryIO, wanted: Sequence[str]) -> Iterator[Row | Reject]:
-        paths = [_path(name, self.columns) for name in wanted]
+        paths = [_path(name, self._file_columns) for name in wanted]
         tops = list(dict.fromkeys(path[0] for path in paths))
         fields = [f"c{index}" for index in range(len(tops))]
         # Only the wanted fields are decoded: a raw tweet has 100 more.
@@ -140,7 +286,7 @@ class RowFile:
                 return [_dig(top[index], rest) for index, rest in places]
 
         pulled = self._pulled = [b""]
-        for number, line in enumerate(iter(self._json_reader(file), b""), 1):
+        for number, line in enumerate(self._objects(file), 1):
             pulled[0] = line
             try:
                 yield Row(number, as_cells(decode(line)))
@@ -172,16 +318,18 @@ class RowFile:
         with self._open() as file:
             header, lines = self._header(self._csv_reader(file))
         names = [name.strip() for name in header]
-        if lines > MAX_HEADER_LINES:
-            raise InputError(f"{self.path}: the header line has a quote that is not closed")
+        if lines - self._header_line > MAX_HEADER_LINES:
+            raise InputError(f"{self.name}: the header line has a quote that is not closed")
         if not any(names):
-            raise InputError(f"{self.path} has no header line: the first line must name the columns")
+            raise InputError(f"{self.name} has no header line: the first line must name the columns")
         return names
 
     def _header(self, readline: Callable[[], str]) -> tuple[list[str], int]:
         """The cells of the header, and the number of its last line."""
         csv.field_size_limit(MAX_CELL_CHARS)
-        skipped = 0
+        skipped = self._header_line
+        for _ in range(skipped):
+            readline()
 
         def lines() -> Iterator[str]:
             nonlocal skipped
@@ -195,14 +343,14 @@ class RowFile:
         try:
             header: list[str] = next((row for row in reader if row), [])
         except csv.Error as error:
-            raise InputError(f"{self.path}: the header line is not CSV: {error}") from error
+            raise InputError(f"{self.name}: the header line is not CSV: {error}") from error
         return header, reader.line_num + skipped
 
     def _csv_rows(self, file: BinaryIO, wanted: Sequence[str], is_time: IsTime | None) -> Iterator[Row | Reject]:
         readline = self._csv_reader(file)
         _, lines = self._header(readline)
         reader = DelimitedReader(
-            self.columns, wanted, delimiter=self._delimiter, backslash=self._backslash, is_time=is_time
+            self._file_columns, wanted, delimiter=self._delimiter, backslash=self._backslash, is_time=is_time
         )
         self._pulled = reader.pulled
         return reader.rows(readline, lines + 1)
@@ -218,63 +366,60 @@ class RowFile:
         return "surrogatepass" if self.encoding.codec.startswith(("utf-16", "utf-32")) else "surrogateescape"
 
 
-def _check_is_file(path: Path) -> int:
+def _check_is_file(path: Path, name: str) -> int:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{path} is a directory. Give a file of JSON lines or CSV")
+            raise InputError(f"{name} is a directory. Give a file of posts")
         if not stat.S_ISREG(status.st_mode):
             raise InputError(
-                f"{path} is not a regular file, so a stopped run could not be resumed. Save it as a file first"
+                f"{name} is not a regular file, so a stopped run could not be resumed. Save it as a file first, or "
+                "give - and pipe it into the command"
             )
         if status.st_size == 0:
-            raise InputError(f"{path} is empty")
+            raise InputError(f"{name} is empty")
         with path.open("rb"):
             pass
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        raise InputError(f"cannot read {name}: {error.strerror}") from error
     return status.st_size
 
 
-def _read_head(path: Path, named: str | None) -> tuple[str, Encoding]:
-    try:
-        with path.open("rb") as raw:
-            compressed = raw.read(2) == b"\x1f\x8b"
-        if path.suffix.lower() == ".gz" and not compressed:
-            raise InputError(f"{path} is not a gzip file, although its name ends in .gz")
-        with gzip.open(path) if compressed else path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is a broken gzip file: {error}") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    try:
-        encoding = detect_encoding(head, named=named)
-    except EncodingError as problem:
-        text = str(problem)
-        raise InputError(text if text.startswith("--") else f"{path} {text}") from problem
-    text = head.decode(encoding.codec, errors="replace")
-    if not text.strip("\ufeff \t\r\n"):
-        raise InputError(f"{path} is empty")
-    return text, encoding
+def _with_derived(row: Row, derived: Sequence[Derived], places: Sequence[Sequence[int]]) -> Row | Reject:
+    cells = []
+    for one, needed in zip(derived, places, strict=True):
+        value = one.make([row.cells[place] for place in needed])
+        if isinstance(value, Refused):
+            return Reject(row.line, one.field, value.value, value.reason)
+        cells.append(value)
+    return Row(row.line, cells)
+
+
+def _add_names(names: dict[str, None], content: Mapping[str, Any], prefix: str, depth: int) -> None:
+    for name, value in content.items():
+        names[f"{prefix}{name}"] = None
+        if isinstance(value, dict) and depth > 1:
+            _add_names(names, value, f"{prefix}{name}.", depth - 1)
 
 
 def _plain_suffix(path: Path) -> str:
-    """The suffix before .gz, which gives the format."""
+    """The suffix before .gz or .zst, which gives the format."""
     name = path.name.lower()
-    return Path(name.removesuffix(".gz")).suffix
+    return Path(name.removesuffix(".gz").removesuffix(".zst")).suffix
 
 
-def _sniff(path: Path, head: str) -> Format:
-    text = head.lstrip()
-    if text[:1] in ("{", "["):
+def _sniff(name: str, head: str) -> Format:
+    text = head.lstrip("\ufeff \t\r\n")
+    if is_json_document(text):
+        return "json"
+    if text[:1] == "{":
         return "jsonl"
     first = text.split("\n", 1)[0]
     if "\t" in first:
         return "tsv"
     if any(character in first for character in ",;|"):
         return "csv"
-    raise InputError(f"the format of {path} is unknown. Set it with --format jsonl, csv or tsv")
+    raise InputError(f"the format of {name} is unknown. Set it with --format jsonl, json, csv or tsv")
 
 
 def _delimiter(head: str) -> str:

@@ -41,6 +41,9 @@ class Zone:
         return moment.astimezone(self.rules).replace(tzinfo=None) == local
 
 
+UTC_ZONE = Zone("UTC", UTC, is_offset=True)
+
+
 def _offset(text: str) -> timedelta:
     hours, minutes = divmod(int(float(text) * 60), 60)
     return timedelta(hours=hours, minutes=minutes)
@@ -186,3 +189,12 @@ def check_comment(comment: str) -> Zone | None:
         if _PLACE.fullmatch(comment) or any(map(str.isdigit, comment)):
             raise
         return None
+
+
+def place_zone(name: str) -> Zone:
+    """The zone of `Europe/Berlin`, `UTC` or `+01:00`, for times without one. Raises ZoneError."""
+    try:
+        return zone_named(name.strip())
+    except ZoneError as error:
+        reason = str(error).removeprefix("has the time zone ").partition(";")[0]
+        raise ZoneError(reason.replace(", which is", " is", 1)) from None

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+from ingest.files.reading.time_zones import UTC_ZONE, Zone
 from ingest.files.reading.timestamp_tokens import FIRST_YEAR, LAST_YEAR, NO_ZONE, UNREADABLE, TimestampTokens
 
 _UNITS = (
@@ -27,14 +28,14 @@ _WIDEST_OFFSET = timedelta(hours=14)
 
 
 def parse_timestamp(  # noqa: PLR0912 - fast paths
-    value: object, *, assume_utc: bool = False, day_first: bool | None = None
+    value: object, *, zone: Zone | None = None, day_first: bool | None = None
 ) -> datetime:
     """*value* as an aware time in UTC. Raises ValueError with the reason.
 
     Supported are RFC 3339 and similar formats, dates in English words, dates of the Twitter API, e-mail, RSS and
     JavaScript, dates in numbers, and numbers since 1970 in seconds, milliseconds, microseconds or nanoseconds. A time
-    without a zone is read as UTC only with *assume_utc*. *day_first* sets how to read 3/2/2026; without it, such a date
-    is rejected.
+    without a zone is read in *zone*, and rejected without it. *day_first* sets how to read 3/2/2026; without it, such a
+    date is rejected.
     """
     if type(value) is str:
         # Fast path. `2026-03-02+01:00` is a date with a zone, but fromisoformat reads it as a date with a time.
@@ -49,14 +50,14 @@ def parse_timestamp(  # noqa: PLR0912 - fast paths
                         return found
                     offset = found.utcoffset()
                     if offset is None:
-                        if not assume_utc:
+                        if zone is None:
                             raise ValueError(NO_ZONE)
-                        return found.replace(tzinfo=UTC)
+                        return zone.utc(found)
                     if -_WIDEST_OFFSET <= offset <= _WIDEST_OFFSET:
                         return found.astimezone(UTC)
         elif value[:3] in _DAYS and (quick := _MACHINE_DATE.fullmatch(value)) is not None:
             return _from_machine(quick)
-        found = _from_text(value, assume_utc=assume_utc, day_first=day_first)
+        found = _from_text(value, zone=zone, day_first=day_first)
     elif type(value) is int:
         found = _from_number(value, 0)
     elif type(value) is float:
@@ -111,7 +112,7 @@ _DIGITS = re.compile(r"(\d+)(?:\.(\d*))?")
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d+)?[eE][+-]?\d+")
 
 
-def _from_text(value: str, *, assume_utc: bool, day_first: bool | None) -> datetime:
+def _from_text(value: str, *, zone: Zone | None, day_first: bool | None) -> datetime:
     text = value.translate(_NORMALIZED_CHARACTERS).strip()
     if not text.isascii():
         # Full-width digits are normalized; digits of other scripts may belong to another calendar.
@@ -126,7 +127,7 @@ def _from_text(value: str, *, assume_utc: bool, day_first: bool | None) -> datet
         raise ValueError("is a number in scientific notation and has lost its last digits")
     if len(text) > _MAX_CHARS:
         raise ValueError(UNREADABLE)
-    return TimestampTokens(text, day_first).parse(assume_utc=assume_utc)
+    return TimestampTokens(text, day_first).parse(zone=zone)
 
 
 def _from_float(number: float) -> datetime:
@@ -181,7 +182,7 @@ def looks_like_timestamp(value: object) -> bool:
     if digits < 4 or len(text) > _MAX_CHARS:
         return False
     try:
-        parse_timestamp(text, assume_utc=True, day_first=True)
+        parse_timestamp(text, zone=UTC_ZONE, day_first=True)
     except ValueError:
         # A time in words or another language has more digits than most prose of the same length.
         return digits * 4 >= len(text)

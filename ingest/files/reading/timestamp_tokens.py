@@ -2,13 +2,15 @@
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from ingest.files.reading.time_zones import LONG_NAMES, Zone, ZoneError, check_comment, offset_zone, zone_named
 
 FIRST_YEAR, LAST_YEAR = 1973, 2103
 UNREADABLE = "is not a supported time format; use for example 2015-02-22T22:39:18-08:00"
-NO_ZONE = "has no time zone; --assume-utc reads such times as UTC"
+NO_ZONE = (
+    "has no time zone; --time-zone Europe/Berlin reads such times as local times of that place, --assume-utc as UTC"
+)
 
 _MONTHS = {
     name: number
@@ -91,7 +93,7 @@ class TimestampTokens:
     zones: list[Zone] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
 
-    def parse(self, *, assume_utc: bool) -> datetime:
+    def parse(self, *, zone: Zone | None) -> datetime:
         """The time in UTC. Raises ValueError with the reason."""
         text = self.text
         if long := _LONG_ZONE.search(text):
@@ -110,7 +112,7 @@ class TimestampTokens:
                     raise self._unread(text[at:]) from None
                 raise
             at = token.end()
-        return self._combined(assume_utc=assume_utc)
+        return self._combined(zone=zone)
 
     def _unread(self, rest: str) -> ValueError:
         if self.day is None and self.month_day is None:
@@ -202,7 +204,7 @@ class TimestampTokens:
             raise ValueError(f"has no time of day {hours:02}:{minutes:02}:{seconds:02}")
         self.clock = hours, minutes, seconds, int((fraction or "").ljust(6, "0")[:6])
 
-    def _combined(self, *, assume_utc: bool) -> datetime:
+    def _combined(self, *, zone: Zone | None) -> datetime:
         day = self.day
         if self.month_day is not None and self.year is not None:
             day = _day(date, self.year, *self.month_day)
@@ -221,13 +223,13 @@ class TimestampTokens:
         naive = datetime(day.year, day.month, day.day) + timedelta(  # noqa: DTZ001 - the zone comes next
             hours=hours, minutes=minutes, seconds=seconds, microseconds=micros
         )
-        return self._in_utc(naive, assume_utc=assume_utc)
+        return self._in_utc(naive, zone=zone)
 
-    def _in_utc(self, naive: datetime, *, assume_utc: bool) -> datetime:
+    def _in_utc(self, naive: datetime, *, zone: Zone | None) -> datetime:
         if not self.zones and not self.comments:
-            if not assume_utc:
+            if zone is None:
                 raise ValueError(NO_ZONE)
-            return naive.replace(tzinfo=UTC)
+            return zone.utc(naive)
         zones = list(self.zones)
         for comment in self.comments:
             if not zones:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ingest.files.reading.row import InputError
 from ingest.files.reading.row_reader import IsTime, RowFile
+from ingest.files.reading.time_zones import Zone
 from ingest.files.reading.timestamp_parsing import needs_day_order
 from ingest.files.times.time_scan import (
     FUTURE_TOLERANCE,
@@ -61,7 +62,7 @@ def check_times(
     file: RowFile,
     column: str,
     *,
-    assume_utc: bool,
+    zone: Zone | None,
     far: Literal["ask", "send", "reject"],
     now: datetime | None,
     notify: Callable[[str], None],
@@ -74,13 +75,13 @@ def check_times(
     older. A post with an earlier time has no such effect, so it is listed and sent. *now*: None if times are moved to
     now.
     """
-    times = scan_times(file, column, assume_utc=assume_utc, day_first=day_first, is_time=is_time)
+    times = scan_times(file, column, zone=zone, day_first=day_first, is_time=is_time)
     latest = None if now is None else now + FUTURE_TOLERANCE
     ahead = times.last is not None and latest is not None and times.last > latest
     found = Outliers(outlier_bounds(times.days), latest if ahead else None)
     if found == Outliers():
         return TimeCheck(times)
-    rows = list(outlier_rows(file, column, found.contains, assume_utc=assume_utc, day_first=day_first, is_time=is_time))
+    rows = list(outlier_rows(file, column, found.contains, zone=zone, day_first=day_first, is_time=is_time))
     if far == "reject":
         notify(f"{_describe(rows, times, found, day_first)}\nThey are rejected.")
         return TimeCheck(times, found)

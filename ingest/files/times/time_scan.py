@@ -12,6 +12,7 @@ import msgspec
 
 from ingest.files.reading.row import MISSING, InputError, Reject
 from ingest.files.reading.row_reader import IsTime, RowFile
+from ingest.files.reading.time_zones import Zone
 from ingest.files.reading.timestamp_parsing import parse_timestamp
 
 CHUNK_ROWS = 4_096
@@ -120,7 +121,7 @@ def scan_times(
     file: RowFile,
     column: str,
     *,
-    assume_utc: bool = False,
+    zone: Zone | None = None,
     day_first: bool | None = None,
     is_time: IsTime | None = None,
 ) -> Times:
@@ -128,13 +129,13 @@ def scan_times(
 
     Plain JSON lines with times in one format take a fast path that makes no row per line.
     """
-    collector = _TimeCollector(assume_utc=assume_utc, day_first=day_first)
+    collector = _TimeCollector(zone=zone, day_first=day_first)
     try:
         for plain in _plain_chunks(file, column):
             collector.add_values(plain)
         return collector.times()
     except (msgspec.DecodeError, UnicodeDecodeError, _NotPlainError):
-        collector = _TimeCollector(assume_utc=assume_utc, day_first=day_first)
+        collector = _TimeCollector(zone=zone, day_first=day_first)
     chunk: list[Any] = []
     with contextlib.suppress(InputError):  # sending the file reports the error and its position
         for row in file.rows((column,), is_time=is_time):
@@ -152,7 +153,7 @@ def outlier_rows(
     column: str,
     is_outlier: Callable[[datetime], bool],
     *,
-    assume_utc: bool = False,
+    zone: Zone | None = None,
     day_first: bool | None = None,
     is_time: IsTime | None = None,
 ) -> Iterator[OutlierRow]:
@@ -161,7 +162,7 @@ def outlier_rows(
         for row in file.rows((column,), is_time=is_time):
             if isinstance(row, Reject):
                 continue
-            for at in _moments(row.cells, assume_utc=assume_utc, day_first=day_first):
+            for at in _moments(row.cells, zone=zone, day_first=day_first):
                 if is_outlier(at):
                     yield OutlierRow(row.line, str(row.cells[0]), at)
 
@@ -171,18 +172,11 @@ class _NotPlainError(Exception):
 
 
 def _plain_chunks(file: RowFile, column: str) -> Iterator[list[Any]]:
-    if (
-        file.format != "jsonl"
-        or not file.encoding.is_utf8
-        or ("." in column and column.partition(".")[0] in file.columns)
-    ):
+    if not file.is_plain(column):
         raise _NotPlainError
     shape = msgspec.defstruct("Time", [("at", Any, MISSING)], rename={"at": column}, gc=False)
     decode: Callable[[bytes], list[Any]] = msgspec.json.Decoder(shape).decode_lines
     with file.path.open("rb") as raw:
-        if raw.read(2) == b"\x1f\x8b":
-            raise _NotPlainError
-        raw.seek(0)
         rest = b""
         while block := raw.read(BLOCK_BYTES):
             whole, newline, rest_after = (rest + block).rpartition(b"\n")
@@ -197,14 +191,14 @@ def _plain_chunks(file: RowFile, column: str) -> Iterator[list[Any]]:
             yield [row.at for row in decode(rest)]
 
 
-def _moments(values: Iterable[Any], *, assume_utc: bool, day_first: bool | None) -> list[datetime]:
+def _moments(values: Iterable[Any], *, zone: Zone | None, day_first: bool | None) -> list[datetime]:
     """The valid times of *values*; the others are rejected when the file is sent."""
     found = []
     for value in values:
         if value is MISSING or value is None:
             continue
         try:
-            found.append(parse_timestamp(value, assume_utc=assume_utc, day_first=day_first))
+            found.append(parse_timestamp(value, zone=zone, day_first=day_first))
         except ValueError:
             continue
     return found
@@ -213,8 +207,8 @@ def _moments(values: Iterable[Any], *, assume_utc: bool, day_first: bool | None)
 class _TimeCollector:
     """Collects times in chunks."""
 
-    def __init__(self, *, assume_utc: bool = False, day_first: bool | None = None) -> None:
-        self._assume_utc = assume_utc
+    def __init__(self, *, zone: Zone | None = None, day_first: bool | None = None) -> None:
+        self._zone = zone
         self._day_first = day_first
         self._rows = 0
         self._first: datetime | None = None
@@ -227,7 +221,7 @@ class _TimeCollector:
 
     def add_values(self, values: Sequence[Any]) -> None:
         if not self._add_sorted(values):
-            self.add_times(_moments(values, assume_utc=self._assume_utc, day_first=self._day_first))
+            self.add_times(_moments(values, zone=self._zone, day_first=self._day_first))
 
     def add_times(self, moments: Sequence[datetime]) -> None:
         last = self._last

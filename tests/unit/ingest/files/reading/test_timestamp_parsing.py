@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.files.reading.time_zones import UTC_ZONE, Zone, place_zone
 from ingest.files.reading.timestamp_parsing import detect_day_order, parse_timestamp
 
 OSCARS = datetime(2015, 2, 23, 6, 39, 18, tzinfo=UTC)
@@ -40,8 +41,8 @@ def test_common_timestamp_formats_are_parsed(value: object) -> None:
 def test_time_without_a_zone_needs_assume_utc() -> None:
     with pytest.raises(ValueError, match="assume-utc"):
         parse_timestamp("2015-02-23 06:39:18")
-    assert parse_timestamp("2015-02-23 06:39:18", assume_utc=True) == OSCARS
-    assert parse_timestamp("2015-02-22 22:39:18 -0800", assume_utc=True) == OSCARS
+    assert parse_timestamp("2015-02-23 06:39:18", zone=UTC_ZONE) == OSCARS
+    assert parse_timestamp("2015-02-22 22:39:18 -0800", zone=UTC_ZONE) == OSCARS
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_time_without_a_zone_needs_assume_utc() -> None:
 )
 def test_other_values_are_rejected_with_a_reason(value: object, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        parse_timestamp(value, assume_utc=True)
+        parse_timestamp(value, zone=UTC_ZONE)
 
 
 @given(st.datetimes(min_value=datetime(1975, 1, 1), max_value=datetime(2100, 1, 1)), st.integers(-14 * 60, 14 * 60))  # noqa: DTZ001
@@ -79,7 +80,7 @@ def test_isoformat_output_is_parsed(naive: datetime, minutes: int) -> None:
 @given(st.text(max_size=40) | st.floats() | st.integers())
 def test_invalid_cells_raise_only_value_errors(value: object) -> None:
     try:
-        found = parse_timestamp(value, assume_utc=True)
+        found = parse_timestamp(value, zone=UTC_ZONE)
     except ValueError:
         return
     assert found.tzinfo is UTC
@@ -116,7 +117,7 @@ NINE_PM = datetime(2026, 3, 2, 21, tzinfo=UTC)
     ],
 )
 def test_time_of_day_is_parsed_in_all_formats(value: object) -> None:
-    assert parse_timestamp(value, assume_utc=True, day_first=False) == NINE_PM
+    assert parse_timestamp(value, zone=UTC_ZONE, day_first=False) == NINE_PM
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_edges_of_the_clock_are_parsed_exactly(value: object, utc: str) -> None:
     assert parse_timestamp(value).isoformat() == utc
 
 
-@pytest.mark.parametrize("assume_utc", [False, True])
+@pytest.mark.parametrize("zone", [None, UTC_ZONE])
 @pytest.mark.parametrize(
     ("value", "hour"),
     [
@@ -163,8 +164,8 @@ def test_edges_of_the_clock_are_parsed_exactly(value: object, utc: str) -> None:
         ("March 2, 2026 10:00 AM GMT-8", 18),
     ],
 )
-def test_named_zone_overrides_assume_utc(value: str, hour: int, assume_utc: bool) -> None:
-    assert parse_timestamp(value, assume_utc=assume_utc).hour == hour
+def test_named_zone_overrides_assume_utc(value: str, hour: int, zone: Zone | None) -> None:
+    assert parse_timestamp(value, zone=zone).hour == hour
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_named_zone_overrides_assume_utc(value: str, hour: int, assume_utc: bool
 )
 def test_ambiguous_or_unknown_zone_rejects_the_time(value: str, named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        parse_timestamp(value, assume_utc=True)
+        parse_timestamp(value, zone=UTC_ZONE)
 
 
 @pytest.mark.parametrize(
@@ -218,14 +219,14 @@ def test_ambiguous_or_unknown_zone_rejects_the_time(value: str, named: str) -> N
 )
 def test_unsupported_part_rejects_the_time(value: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        parse_timestamp(value, assume_utc=True)
+        parse_timestamp(value, zone=UTC_ZONE)
 
 
 @pytest.mark.parametrize("word", ["x", "PM", "IST", "下午", "0900", "(no)", "tomorrow", "*", "\u0661"])
 @pytest.mark.parametrize("value", ["2026-03-02T13:00:00", "March 2, 2026 13:00", "02.03.2026 13:00", "1772485200"])
 def test_word_after_a_valid_time_is_never_ignored(value: str, word: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse_timestamp(f"{value} {word}", assume_utc=True)
+        parse_timestamp(f"{value} {word}", zone=UTC_ZONE)
 
 
 def test_date_order_comes_from_unambiguous_dates() -> None:
@@ -233,8 +234,30 @@ def test_date_order_comes_from_unambiguous_dates() -> None:
     assert detect_day_order(["3/2/2026 21:00", "02/13/2026 9 PM"]) is False
     assert detect_day_order(["3/2/2026 21:00", "2026-03-02"]) is None
     assert detect_day_order(["13/2/2026", "2/13/2026"]) is None
-    assert parse_timestamp("3/2/2026 21:00", assume_utc=True, day_first=True).month == 2
-    assert parse_timestamp("3/2/2026 21:00", assume_utc=True, day_first=False).month == 3
-    assert parse_timestamp("13/2/2026 21:00", assume_utc=True).month == 2
+    assert parse_timestamp("3/2/2026 21:00", zone=UTC_ZONE, day_first=True).month == 2
+    assert parse_timestamp("3/2/2026 21:00", zone=UTC_ZONE, day_first=False).month == 3
+    assert parse_timestamp("13/2/2026 21:00", zone=UTC_ZONE).month == 2
     with pytest.raises(ValueError, match="no month 13"):
-        parse_timestamp("2/13/2026 21:00", assume_utc=True, day_first=True)
+        parse_timestamp("2/13/2026 21:00", zone=UTC_ZONE, day_first=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "at"),
+    [
+        ("2026-07-01 10:00:00", "2026-07-01T08:00:00+00:00"),
+        ("2026-01-01T10:00:00.5", "2026-01-01T09:00:00.500000+00:00"),
+        ("15-Nov-2025 03:22PM", "2025-11-15T14:22:00+00:00"),
+        ("2026-07-01T10:00:00Z", "2026-07-01T10:00:00+00:00"),
+    ],
+)
+def test_time_without_a_zone_is_read_in_the_given_place(value: str, at: str) -> None:
+    assert parse_timestamp(value, zone=place_zone("Europe/Berlin")).isoformat() == at
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [("2026-10-25 02:30:00", "is ambiguous in Europe/Berlin"), ("2026-03-29 02:30", "does not exist in Europe/Berlin")],
+)
+def test_hour_of_a_clock_change_is_rejected(value: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_timestamp(value, zone=place_zone("Europe/Berlin"))

@@ -14,6 +14,7 @@ from ingest.files.reading.post_reader import PostReader, ReadOptions
 from ingest.files.reading.row import InputError
 from ingest.files.reading.row_mapping import OutgoingPost, resolve
 from ingest.files.reading.row_reader import RowFile
+from ingest.files.reading.time_zones import UTC_ZONE
 from ingest.files.times.time_check import TimeCheck, check_times, late_warning, old_posts_warning
 from ingest.files.times.time_scan import OutlierBounds, Times, day_of, outlier_bounds, scan_times
 from ingest.worker_states import StreamClock
@@ -70,7 +71,7 @@ def test_rows_without_a_valid_time_are_not_scanned(tmp_path: Path) -> None:
 def a_table(path: Path, rows: list[str]) -> PostReader:
     path.write_text("id,text,created_at,author_id\n" + "".join(row + "\n" for row in rows))
     file = RowFile(path)
-    return PostReader(file, resolve({}, file.columns), ReadOptions("s", assume_utc=True))
+    return PostReader(file, resolve({}, file.columns), ReadOptions("s", zone=UTC_ZONE))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_scan_finds_the_same_times_as_the_reader(
 ) -> None:
     reader = a_table(tmp_path / "a.csv", rows)
     file = RowFile(tmp_path / "a.csv")
-    found = scan_times(file, "created_at", assume_utc=True, day_first=reader.day_first, is_time=reader.is_time)
+    found = scan_times(file, "created_at", zone=UTC_ZONE, day_first=reader.day_first, is_time=reader.is_time)
     sent = [post.created_at for post in reader.read() if isinstance(post, OutgoingPost)]
     assert (found.rows, found.first, found.last) == (posts, min(sent), max(sent))
     assert (f"{found.first:%Y-%m-%d}", f"{found.last:%Y-%m-%d}") == (first, last)
@@ -106,7 +107,7 @@ def test_outliers_respect_the_date_order(tmp_path: Path) -> None:
     checked = check_times(
         RowFile(tmp_path / "a.csv"),
         "created_at",
-        assume_utc=True,
+        zone=UTC_ZONE,
         far="ask",
         now=BEGIN,
         notify=messages.append,
@@ -123,7 +124,7 @@ def test_future_row_error_reports_the_date_order(tmp_path: Path) -> None:
         check_times(
             RowFile(tmp_path / "a.csv"),
             "created_at",
-            assume_utc=True,
+            zone=UTC_ZONE,
             far="ask",
             now=BEGIN,
             notify=lambda _: None,
@@ -171,7 +172,7 @@ def check(
     checked = check_times(
         a_file(path, times),
         "created_at",
-        assume_utc=False,
+        zone=None,
         far=far,
         now=now,
         notify=messages.append,
