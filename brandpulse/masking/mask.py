@@ -99,8 +99,9 @@ class Mask:
             if not found:
                 break
             text = _replaced(text, found)
-            if all(one[2] is USER for one in found):
-                # Names are found first, and the other patterns have searched the rest of the text.
+            if "/" not in text and all(one[2] is USER for one in found):
+                # Names are found first, and the other patterns have searched the rest of the text. Only a link may
+                # take another form when the name beside it is replaced.
                 break
         return text
 

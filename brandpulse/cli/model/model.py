@@ -112,8 +112,7 @@ def evaluate(
         typer.echo("The page with charts was not written. To write it: pip install 'brandpulse[evaluate]'.", err=True)
     typer.echo(summary(evaluation.report))
     if by:
-        from rich.console import Console
-
+        from brandpulse.runtime.console import Console
         from model.evaluation.subset_metrics import subset_table
 
         Console().print(subset_table(evaluation.report["by"], evaluation.report.get("against", {}).get("by")))

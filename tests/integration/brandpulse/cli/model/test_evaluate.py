@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from brandpulse.cli.model.model import app
 from brandpulse.errors import ConfigError
+from model.spec.heads import EMOTIONS
 from model.spec.options import Task
 from tests.support.model.brand_weights import a_brand_folder
 
@@ -18,9 +19,10 @@ POSTS = [{"text": "awful", "sentiment": "neg"}, {"text": "nine", "sentiment": "n
 
 @pytest.fixture(scope="module")
 def brand_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return a_brand_folder(
-        tmp_path_factory.mktemp("weights"), thresholds={"risk": {"complaint": 0.0}, "emotion": {"joy": 0.0}}
-    )
+    # A post gets at most three emotions: only joy is below its threshold.
+    emotions = dict.fromkeys(EMOTIONS, 1.0) | {"joy": 0.0}
+    thresholds = {"risk": {"complaint": 0.0}, "emotion": emotions}
+    return a_brand_folder(tmp_path_factory.mktemp("weights"), thresholds=thresholds)
 
 
 def a_file(folder: Path, rows: list[dict[str, Any]] = POSTS) -> Path:
