@@ -14,7 +14,7 @@ from pydantic import Field
 
 from ingest.sources.events import Batch, Cursor, Delete, Event, NewPost, Skip
 from ingest.sources.html_text import html_text
-from ingest.sources.source import SourceContext, SourceError, SourceSettings
+from ingest.sources.source import SourceConfigError, SourceContext, SourceError, SourceSettings
 from ingest.sources.web_client import get
 
 API = "https://hacker-news.firebaseio.com"
@@ -96,8 +96,18 @@ class HackerNewsSource:
             async with limit:
                 return await self._json(f"{self._api}/v0/item/{number}.json", context)
 
+        items = await asyncio.gather(*map(one, numbers), return_exceptions=True)
+        faults = [item for item in items if isinstance(item, BaseException)]
+        if len(faults) == len(items):
+            raise faults[0]
         events: list[Event] = []
-        for number, item in zip(numbers, await asyncio.gather(*map(one, numbers)), strict=True):
+        for number, item in zip(numbers, items, strict=True):
+            if isinstance(item, BaseException):
+                if not isinstance(item, (SourceError, SourceConfigError)):
+                    raise item
+                # One failed request must not hold up the others: the item is asked for again, like a null one.
+                missing.setdefault(number, 0)
+                continue
             event = decode_item(item, number)
             if event is not None:
                 missing.pop(number, None)

@@ -119,7 +119,7 @@ def test_multi_head_weights_return_all_heads(serve: Callable[..., Served], tmp_p
     texts: list[Any] = ["great", {"text": "@acmeair lost my bag 😡", "targets": ["Acme Air", "Nordbank"]}]
     first, second = served.client.post("/v1/score", json={"texts": texts, "all_emotions": True}).json()["results"]
 
-    assert len(first["emotions"]["labels"]) == len(first["emotions"]["probabilities"]) == 28
+    assert (len(first["emotions"]["labels"]), len(first["emotions"]["probabilities"])) == (3, 28)
     assert [target["found"] for target in second["targets"]] == [True, False]
     assert second["targets"][1]["probabilities"]["irrelevant"] == 0.95
     assert (second["complaint"]["flag"], second["crisis"]["flag"]) == (True, False)

@@ -16,9 +16,14 @@ from ingest.sources.connectors.bluesky import BlueskySettings, BlueskySource
 from tests.support.sources.jetstream_server import Fault, Jetstream
 from tests.support.sources.source_runs import Place
 
-START_US = time.time_ns() // 1_000
 SECOND = 1_000_000
 ENDS = ("abort", "close", "slow")
+
+
+@pytest.fixture
+def start_us() -> int:
+    """The time of now: a source that has read nothing yet begins there."""
+    return time.time_ns() // 1_000
 
 
 @pytest.fixture
@@ -38,13 +43,13 @@ async def connected(server: Jetstream, number: int) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_posts_that_name_a_brand_arrive_and_others_are_counted(version: int, place: Place) -> None:
+def test_posts_that_name_a_brand_arrive_and_others_are_counted(version: int, place: Place, start_us: int) -> None:
     async def run() -> None:
         async with Jetstream().running() as server:
             async with place.running(a_source(server, version=version)) as source:
                 await connected(server, 1)
-                wanted = [server.add(f"acme {n}", at_us=START_US + n * SECOND) for n in range(5)]
-                server.add("nothing to see", at_us=START_US + 9 * SECOND)
+                wanted = [server.add(f"acme {n}", at_us=start_us + n * SECOND) for n in range(5)]
+                server.add("nothing to see", at_us=start_us + 9 * SECOND)
                 await source.until(lambda: source.runner.state.outcomes.get("no_brand") == 1, "the last event")
             assert sorted(place.received()) == sorted(wanted)
             assert source.runner.state.outcomes == {"sent": 5, "no_brand": 1}
@@ -53,7 +58,7 @@ def test_posts_that_name_a_brand_arrive_and_others_are_counted(version: int, pla
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_no_post_is_lost_at_random_disconnects(version: int, place: Place) -> None:
+def test_no_post_is_lost_at_random_disconnects(version: int, place: Place, start_us: int) -> None:
     rng = random.Random(f"{version}")
 
     async def run() -> None:
@@ -67,7 +72,7 @@ def test_no_post_is_lost_at_random_disconnects(version: int, place: Place) -> No
                         [Fault(after=rng.randrange(6), end=rng.choice(ENDS), repeat=rng.choice((0, 0, 3)))]
                     )
                     for _ in range(rng.randrange(1, 6)):
-                        at_us = START_US + len(server.log) * SECOND
+                        at_us = start_us + len(server.log) * SECOND
                         wanted.append(server.add(f"acme {len(server.log)}", at_us=at_us))
                     await asyncio.sleep(rng.random() * 0.02 if burst % 2 else 0)
                 server.faults.clear()
@@ -78,7 +83,7 @@ def test_no_post_is_lost_at_random_disconnects(version: int, place: Place) -> No
     asyncio.run(run())
 
 
-def test_a_cut_off_process_resumes_after_the_last_confirmed_post(place: Place) -> None:
+def test_a_cut_off_process_resumes_after_the_last_confirmed_post(place: Place, start_us: int) -> None:
     async def run() -> None:
         server = Jetstream()
         async with server.running():
@@ -87,7 +92,7 @@ def test_a_cut_off_process_resumes_after_the_last_confirmed_post(place: Place) -
                 async with place.running(a_source(server), kill=True) as source:
                     await connected(server, life + 1)
                     wanted += [
-                        server.add(f"acme {life} {n}", at_us=START_US + len(server.log) * SECOND) for n in range(20)
+                        server.add(f"acme {life} {n}", at_us=start_us + len(server.log) * SECOND) for n in range(20)
                     ]
                     await source.until(partial(place.has_more_than, 20 * life), "some posts")
             async with place.running(a_source(server)) as source:
@@ -98,28 +103,28 @@ def test_a_cut_off_process_resumes_after_the_last_confirmed_post(place: Place) -
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_period_that_the_server_no_longer_keeps_is_a_gap(version: int, place: Place) -> None:
+def test_a_period_that_the_server_no_longer_keeps_is_a_gap(version: int, place: Place, start_us: int) -> None:
     async def run() -> None:
         server = Jetstream()
         async with server.running():
             async with place.running(a_source(server, version=version)) as source:
                 await connected(server, 1)
-                server.add("acme first", at_us=START_US)
+                server.add("acme first", at_us=start_us)
                 await source.until(lambda: place.newest_saved() is not None, "the position after the first post")
             for number in range(1, 10):
-                server.add(f"acme {number}", at_us=START_US + number * 600 * SECOND)
+                server.add(f"acme {number}", at_us=start_us + number * 600 * SECOND)
             server.kept_from = 5
             async with place.running(a_source(server, version=version)) as source:
                 await source.until(lambda: bool(place.store.gaps()), "the gap")
                 await source.until(lambda: len(set(place.received())) == 6, "the posts that are kept")
             [gap] = place.store.gaps()
-            assert (gap.begin.timestamp(), gap.end.timestamp()) == (START_US / 1e6, START_US / 1e6 + 5 * 600)
+            assert (gap.begin.timestamp(), gap.end.timestamp()) == (start_us / 1e6, start_us / 1e6 + 5 * 600)
             assert gap.reason == "127.0.0.1 no longer keeps this period"
 
     asyncio.run(run())
 
 
-def test_another_server_is_read_by_time_with_an_overlap(place: Place) -> None:
+def test_another_server_is_read_by_time_with_an_overlap(place: Place, start_us: int) -> None:
     """Sequence numbers of one server mean nothing to another; the overlap repeats posts, which workers drop."""
 
     async def run() -> None:
@@ -129,23 +134,23 @@ def test_another_server_is_read_by_time_with_an_overlap(place: Place) -> None:
                 await connected(first, 1)
                 ids = []
                 for number in range(5):
-                    at_us, key = START_US + number * SECOND, f"k{number}"
+                    at_us, key = start_us + number * SECOND, f"k{number}"
                     for server in (first, second):
                         post = server.add(f"acme {number}", at_us=at_us + (server is second) * 700_000, key=key)
                     ids.append(post)
                 await source.until(lambda: set(place.received()) == set(ids), "the posts of the first server")
                 first.faults = deque([Fault(refuse=503)] * 50)
-                ids.append(second.add("acme 5", at_us=START_US + 5 * SECOND, key="k5"))
+                ids.append(second.add("acme 5", at_us=start_us + 5 * SECOND, key="k5"))
                 for transport in list(first.transports):
                     transport.abort()
                 await source.until(lambda: set(place.received()) == set(ids), "the post of the second server")
-            assert second.requests[0]["cursor"] == START_US + 4 * SECOND - bluesky.OVERLAP_US
+            assert second.requests[0]["cursor"] == start_us + 4 * SECOND - bluesky.OVERLAP_US
             assert place.store.gaps() == []
 
     asyncio.run(run())
 
 
-def test_a_silent_connection_is_opened_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_connection_is_opened_again(place: Place, monkeypatch: pytest.MonkeyPatch, start_us: int) -> None:
     monkeypatch.setattr(bluesky, "SILENCE_SECONDS", 0.2)
 
     async def run() -> None:
@@ -154,7 +159,7 @@ def test_a_silent_connection_is_opened_again(place: Place, monkeypatch: pytest.M
             await connected(server, 1)
             await source.until(lambda: len(server.requests) > 1, "a second connection")
             await connected(server, 2)
-            wanted = server.add("acme at last", at_us=START_US)
+            wanted = server.add("acme at last", at_us=start_us)
             await source.until(lambda: wanted in place.received(), "the post")
 
     asyncio.run(run())

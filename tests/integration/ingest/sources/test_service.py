@@ -96,7 +96,7 @@ def test_a_wrong_file_at_the_start_is_an_error(place: Place) -> None:
         path.write_text("sources: 5")
         delivery = PostDelivery(place.servers, place.topic)
         async with source_context(BrandFilter(a_brands_file(place.folder)), stop) as context:
-            with pytest.raises(ConfigError, match="must hold one key"):
+            with pytest.raises(ConfigError, match="must hold the key `sources`"):
                 await a_service(place, path, context, delivery).run()
         await delivery.close(5)
 
