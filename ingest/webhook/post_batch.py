@@ -88,31 +88,23 @@ class BatchReader:
 
     def _parts(self, body: bytes, kind: BodyFormat) -> Sequence[bytes]:
         if kind == "ndjson":
-            return [line for line in body.splitlines() if line.strip()]
-        if body.lstrip()[:1] != b"[":
-            if not body.strip():
-                raise BodyError("the body is empty")
-            self._check_json(body)
-            return [body]
+            # Only at line feeds, as `decode_lines`: a carriage return may be a space between two values of a post.
+            return [line for line in body.split(b"\n") if line.strip()]
+        if not body.strip():
+            raise BodyError("the body is empty")
+        array = body.lstrip()[:1] == b"["
         try:
-            return [bytes(part) for part in _ARRAY.decode(body)]
-        except (msgspec.DecodeError, RecursionError):
-            return self._lenient(body)
-
-    @classmethod
-    def _check_json(cls, body: bytes) -> None:
-        try:
+            if array:
+                return [bytes(part) for part in _ARRAY.decode(body)]
             msgspec.json.decode(body, type=msgspec.Raw)
         except (msgspec.DecodeError, RecursionError):
-            cls._lenient(b"[" + body + b"]")
-
-    @staticmethod
-    def _lenient(body: bytes) -> Sequence[bytes]:
-        """The posts of an array with half a surrogate pair in one of them, which msgspec refuses as a whole."""
-        try:
-            return [json.dumps(part).encode() for part in json.loads(body)]
-        except (ValueError, RecursionError) as error:
-            raise BodyError(f"the body is not JSON: {reason_of(error)}") from None
+            # msgspec refuses the body as a whole for half a surrogate pair or a NaN in one post.
+            try:
+                content = json.loads(body.decode())
+                return [json.dumps(part).encode() for part in content] if array else [body]
+            except (ValueError, RecursionError) as error:
+                raise BodyError(f"the body is not JSON: {reason_of(error)}") from None
+        return [body]
 
     def _check_number(self, posts: int) -> None:
         if posts > self._most:
@@ -147,7 +139,11 @@ class BatchReader:
 
 def _json_fault(part: bytes) -> str:
     try:
-        json.loads(part)
+        json.loads(part, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         return f"is not JSON: {reason_of(error)}"
     return "has half a surrogate pair: a text was cut inside a character"
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it holds {name}; write null instead")

@@ -110,6 +110,16 @@ def test_line_that_is_no_json_refuses_only_its_post() -> None:
     assert batch.refused[0].reason.startswith("is not JSON: ")
 
 
+def test_nan_refuses_only_its_post_and_is_named() -> None:
+    batch = READER.read(json.dumps([{**POST, "likes": float("nan")}, POST]).encode(), "json")
+    assert (len(batch.posts), batch.refused) == (1, [RefusedPost(0, "", "is not JSON: it holds NaN; write null instead")])
+
+
+def test_bad_line_leaves_carriage_returns_in_other_lines_alone() -> None:
+    batch = READER.read(lines(POST).replace(b", ", b",\r") + b"\r\n" + b"5", "ndjson")
+    assert ([key for key, _ in batch.posts], [one.index for one in batch.refused]) == (["p1"], [1])
+
+
 def test_wrong_optional_value_is_dropped_as_the_workers_do() -> None:
     batch = READER.read(json.dumps([bad(lang=5, url="x" * 3_000)]).encode(), "json")
     record = json.loads(batch.posts[0][1])
@@ -117,7 +127,22 @@ def test_wrong_optional_value_is_dropped_as_the_workers_do() -> None:
     assert batch.refused == []
 
 
-@pytest.mark.parametrize("body", [b"", b" ", b"[", b"{", b"[1,]", b"nope", b"{}{}", b"[" * 100_000, b'{"a":' * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"[",
+        b"{",
+        b"[1,]",
+        b"nope",
+        b"{}{}",
+        b"{},{}",
+        json.dumps([POST]).encode("utf-16-le"),
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+    ],
+)
 def test_body_that_is_no_json_is_refused_as_a_whole(body: bytes) -> None:
     with pytest.raises(BodyError):
         READER.read(body, "json")
