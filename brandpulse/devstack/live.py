@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 import yaml
 
-from brandpulse.config.brands_file import Brand, load_brands_file
+from brandpulse.config.brands_file import load_brands_file
 from brandpulse.config.settings import Settings, load_settings
 from brandpulse.devstack.supervisor import Stack
 from brandpulse.devstack.up import run_stack
@@ -30,7 +30,7 @@ def live_brands(names: Sequence[str]) -> dict[str, Any]:
         brand: dict[str, Any] = {"name": name, "terms": [name]}
         if joined and joined.casefold() != name.casefold():
             brand |= {"hashtags": [joined], "handles": [joined]}
-        brands.append(Brand.model_validate(brand).model_dump(exclude_defaults=True))
+        brands.append(brand)
     return {"brands": brands}
 
 

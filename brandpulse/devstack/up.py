@@ -23,7 +23,9 @@ CHECK_SECONDS = 0.5
 def run_up(*, workers: int, page_port: int, broker: str | None = None, kafka_port: int | None = None) -> int:
     """Start the stack and watch it until SIGTERM or SIGINT; returns exit code 0. Raises ConfigError, StartError."""
     settings, ingest = load_settings(Settings), load_settings(IngestSettings)
-    sources = ingest.sources_file if ingest.sources_file.exists() else None
+    # A file that a variable names must exist; the default one is optional.
+    named = "sources_file" in ingest.model_fields_set
+    sources = ingest.sources_file if named or ingest.sources_file.exists() else None
     return run_stack(
         settings, workers=workers, page_port=page_port, broker=broker, kafka_port=kafka_port, sources=sources
     )

@@ -80,8 +80,9 @@ def load_webhook(path: Path, environment: Mapping[str, str] = os.environ) -> Web
 
     def name(place: Sequence[str | int]) -> str:
         entry: Any = None
-        if len(place) > 1 and place[0] == "senders" and isinstance(place[1], int):
-            entry = content["senders"][place[1]]
+        senders = content.get("senders")
+        if len(place) > 1 and isinstance(place[1], int) and isinstance(senders, list):
+            entry = senders[place[1]]
         return f" (sender {entry.get('name')!r})" if isinstance(entry, dict) else ""
 
     try:

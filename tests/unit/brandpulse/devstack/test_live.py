@@ -35,3 +35,9 @@ def test_given_feeds_replace_the_news_search(tmp_path: Path) -> None:
 def test_a_name_without_letters_is_refused() -> None:
     with pytest.raises(ConfigError, match="'!!' is no brand"):
         run_live(["Acme", "!!"], feeds=(), page_port=0, show=False)
+
+
+def test_a_name_that_no_brand_may_have_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRANDPULSE_HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match="must have at most 200 characters"):
+        run_live(["x" * 300], feeds=(), page_port=0, show=False)

@@ -112,7 +112,10 @@ def test_line_that_is_no_json_refuses_only_its_post() -> None:
 
 def test_nan_refuses_only_its_post_and_is_named() -> None:
     batch = READER.read(json.dumps([{**POST, "likes": float("nan")}, POST]).encode(), "json")
-    assert (len(batch.posts), batch.refused) == (1, [RefusedPost(0, "", "is not JSON: it holds NaN; write null instead")])
+    assert (len(batch.posts), batch.refused) == (
+        1,
+        [RefusedPost(0, "", "is not JSON: it holds NaN; write null instead")],
+    )
 
 
 def test_bad_line_leaves_carriage_returns_in_other_lines_alone() -> None:

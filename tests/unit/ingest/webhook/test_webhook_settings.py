@@ -53,6 +53,7 @@ def test_two_secrets_are_read(tmp_path: Path) -> None:
         ("webhook:", r"sources\.yaml:1: webhook: .*must be fields"),
         ("webhook: {port: 1}", r"webhook\.senders: is missing|senders: is missing"),
         ("webhook: {senders: []}", "senders: needs at least 1 entry"),
+        ("webhook: {senders: !!set {a}}", r"yaml:1: senders\.0: must be fields"),
         (one("name: A b, kind: github, secret_env: A"), r"yaml:3: senders\.0\.name \(sender 'A b'\)"),
         (
             one("name: a, kind: hmac, secret_env: A"),
