@@ -16,9 +16,10 @@ from alerting.notifications.receivers.receivers_file import load_receivers
 from alerting.settings import AlerterSettings
 from brandpulse.config.brands_file import load_brands
 from brandpulse.config.settings import Settings, variables_of
-from brandpulse.runtime.metric_definitions import ALERTER_METRICS, WORKER_METRICS
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS, INGEST_METRICS, WORKER_METRICS
 from dashboards.settings import GrafanaSettings, PageSettings
 from ingest.settings import IngestSettings
+from ingest.webhook.settings import WebhookSettings
 from stream_workers.settings import WorkerSettings
 from tests.support.repository import ROOT
 
@@ -63,7 +64,8 @@ def test_every_brandpulse_variable_is_a_setting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "settings"), [("worker", WorkerSettings), ("alerter", AlerterSettings), ("page", PageSettings)]
+    ("service", "settings"),
+    [("worker", WorkerSettings), ("alerter", AlerterSettings), ("ingest", IngestSettings), ("page", PageSettings)],
 )
 def test_the_settings_of_each_service_are_accepted(
     monkeypatch: pytest.MonkeyPatch, service: str, settings: type[BaseSettings]
@@ -94,6 +96,19 @@ def test_no_port_is_published_beyond_the_loopback_address() -> None:
 
     assert published
     assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_the_webhook_is_published_at_its_default_port() -> None:
+    port = WebhookSettings.model_fields["port"].default
+
+    assert SERVICES["ingest"]["ports"] == [f"127.0.0.1:{port}:{port}"]
+
+
+def test_every_optional_secret_is_in_the_example() -> None:
+    optional = set(re.findall(r"\$\{(\w+):-\}", COMPOSE.read_text()))
+
+    assert {"CHAT_SECRET", "WEBHOOK_SECRET", "MASTODON_TOKEN"} <= optional
+    assert optional <= set(re.findall(r"^#(\w+)=", (ROOT / "deploy" / "env.example").read_text(), re.MULTILINE))
 
 
 def test_our_services_run_as_an_unprivileged_user() -> None:
@@ -181,7 +196,7 @@ def test_prometheus_sends_the_token_that_our_services_require() -> None:
 
 
 def test_the_rules_read_metrics_that_exist() -> None:
-    names = {metric.name for metric in (*WORKER_METRICS, *ALERTER_METRICS)}
+    names = {metric.name for metric in (*WORKER_METRICS, *ALERTER_METRICS, *INGEST_METRICS)}
     groups = yaml.safe_load((ROOT / "deploy" / "rules.yml").read_text())["groups"]
     read = {name for group in groups for rule in group["rules"] for name in re.findall(r"brandpulse_\w+", rule["expr"])}
 
