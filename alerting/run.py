@@ -19,7 +19,7 @@ from alerting.rules.live_brands import LiveBrands
 from alerting.rules.live_rules import LiveRules
 from alerting.rules.loader import facet_names_of
 from alerting.rules.models import DEFAULT_RULES
-from alerting.service import AlerterService, ServiceConfig, listening
+from alerting.service import AlerterService, ServiceConfig
 from alerting.settings import AlerterSettings
 from alerting.store.redis_store import RedisAlertStore
 from brandpulse.config.settings import Settings, load_settings
@@ -28,7 +28,7 @@ from brandpulse.redis.client import check_connection, connect
 from brandpulse.runtime.backoff import Backoff
 from brandpulse.runtime.clock import wall_ms
 from brandpulse.runtime.http_security import metrics_token
-from brandpulse.runtime.lifecycle import cannot_listen, stop_event
+from brandpulse.runtime.lifecycle import cannot_listen, listening, stop_event
 from brandpulse.runtime.logging_setup import set_up_logging
 from brandpulse.runtime.metric_definitions import ALERTER_METRICS
 from brandpulse.runtime.metrics import Telemetry

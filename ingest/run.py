@@ -1,11 +1,8 @@
 """`brandpulse ingest run`: reads settings, and runs live sources and the webhook until SIGTERM."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
 
-from aiohttp import web
 from confluent_kafka.admin import AdminClient
 
 from brandpulse.config.settings import Settings, load_settings
@@ -14,7 +11,7 @@ from brandpulse.kafka.client import client_config
 from brandpulse.kafka.topics import Topic, ensure_topics, topic_id
 from brandpulse.redis.client import check_connection, connect
 from brandpulse.runtime.http_security import metrics_token
-from brandpulse.runtime.lifecycle import cannot_listen, stop_event
+from brandpulse.runtime.lifecycle import cannot_listen, listening, stop_event
 from brandpulse.runtime.logging_setup import set_up_logging
 from brandpulse.runtime.metric_definitions import INGEST_METRICS
 from brandpulse.runtime.metrics import Telemetry
@@ -83,7 +80,7 @@ async def _serve(settings: Settings, ingest: IngestSettings) -> None:
             try:
                 async with (
                     webhook.running(stop),
-                    _listening(service.app(webhook.state), ingest.host, ingest.port) as url,
+                    listening(service.app(webhook.state), ingest.host, ingest.port) as url,
                 ):
                     with announced(settings.home, "ingest", url=url):
                         log.info("ingest started", extra={"url": url, "file": str(ingest.sources_file)})
@@ -94,14 +91,3 @@ async def _serve(settings: Settings, ingest: IngestSettings) -> None:
         watching.cancel()
         left = await delivery.close(FLUSH_SECONDS)
         log.info("ingest stopped", extra={"unconfirmed": left})
-
-
-@contextlib.asynccontextmanager
-async def _listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        yield f"http://{host}:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()

@@ -1,4 +1,4 @@
-"""Start and stop of a process: the signals that ask it to stop, and a port that it cannot have."""
+"""Start and stop of a process: the signals that ask it to stop, the port that it serves."""
 
 import asyncio
 import contextlib
@@ -6,10 +6,14 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from brandpulse.errors import ConfigError
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -36,6 +40,25 @@ def stop_event() -> asyncio.Event:
     for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    app: "web.Application", host: str, port: int, *, shutdown_seconds: float = 1.0
+) -> AsyncIterator[str]:
+    """Serve *app* inside the context; yields its URL. At the end open requests have *shutdown_seconds* to finish.
+
+    Raises OSError if the port is in use: see `cannot_listen`.
+    """
+    from aiohttp import web
+
+    runner = web.AppRunner(app, shutdown_timeout=shutdown_seconds)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield f"http://{host}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 def cannot_listen(host: str, port: int, error: OSError, *, variable: str) -> ConfigError:

@@ -15,6 +15,8 @@ from typing import Any
 
 from aiohttp import WSCloseCode, web
 
+from brandpulse.runtime.lifecycle import listening
+
 TIME_CURSOR = 10**15
 POSTS = "app.bsky.feed.post"
 
@@ -84,14 +86,9 @@ class Jetstream:
         app = web.Application()
         app.router.add_get("/xrpc/network.bsky.jetstream.subscribeEvents", self._version_2)
         app.router.add_get("/subscribe", self._version_1)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"ws://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with listening(app, "127.0.0.1", 0, shutdown_seconds=0.1) as url:
+            self.url = url.replace("http", "ws", 1)
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _version_2(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, version=2)

@@ -11,6 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
+from brandpulse.runtime.lifecycle import listening
+
 TOKEN = "good-token-of-the-test"
 
 
@@ -77,14 +79,9 @@ class Mastodon:
         app.router.add_get("/api/v1/accounts/verify_credentials", self._account)
         app.router.add_get("/api/v1/timelines/tag/{tag}", self._timeline)
         app.router.add_get("/api/v1/streaming", self._stream)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with listening(app, "127.0.0.1", 0, shutdown_seconds=0.1) as url:
+            self.url = url
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _instance(self, _: web.Request) -> web.Response:
         urls = {"streaming": self.url.replace("http", "ws", 1)}

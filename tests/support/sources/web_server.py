@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from brandpulse.runtime.lifecycle import listening
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -28,14 +30,9 @@ class WebServer:
     async def running(self) -> AsyncIterator["WebServer"]:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._serve)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with listening(app, "127.0.0.1", 0, shutdown_seconds=0.1) as url:
+            self.url = url
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         headers = dict(request.headers)

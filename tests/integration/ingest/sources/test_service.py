@@ -10,9 +10,9 @@ import pytest
 
 from brandpulse.devstack.embedded_servers import EmbeddedBroker
 from brandpulse.errors import ConfigError
+from brandpulse.runtime.lifecycle import listening
 from brandpulse.runtime.metric_definitions import INGEST_METRICS
 from brandpulse.runtime.metrics import Telemetry
-from ingest.run import _listening
 from ingest.sources import service as module
 from ingest.sources.brand_filter import BrandFilter
 from ingest.sources.delivery import PostDelivery
@@ -73,7 +73,7 @@ def test_sources_start_and_stop_as_the_file_changes(place: Place) -> None:
             async with source_context(BrandFilter(a_brands_file(place.folder)), stop) as context:
                 service = a_service(place, path, context, delivery)
                 running = asyncio.create_task(service.run())
-                async with _listening(service.app(), "127.0.0.1", 0) as url:
+                async with listening(service.app(), "127.0.0.1", 0) as url:
                     await until(url, {"one": "reading", "m": "refused"})
                     write(path, a_bluesky("one", one), a_bluesky("two", two))
                     await until(url, {"one": "reading", "two": "reading"})
