@@ -66,7 +66,7 @@ async def _serve(settings: Settings, ingest: IngestSettings) -> None:
     telemetry = Telemetry(INGEST_METRICS, service="ingest")
     token = metrics_token(ingest.host, settings.metrics_token, variable="BRANDPULSE_INGEST_HOST")
     webhook = WebhookService(ingest.sources_file, bootstrap_servers=servers, topic=topic, telemetry=telemetry)
-    watching = asyncio.create_task(watch.run(stop))
+    following = [asyncio.create_task(watch.run(stop)), asyncio.create_task(brands.follow(stop))]
     try:
         async with source_context(brands, stop) as context:
             service = SourcesService(
@@ -88,6 +88,7 @@ async def _serve(settings: Settings, ingest: IngestSettings) -> None:
             except OSError as error:
                 raise cannot_listen(ingest.host, ingest.port, error, variable="BRANDPULSE_INGEST_PORT") from error
     finally:
-        watching.cancel()
+        for task in following:
+            task.cancel()
         left = await delivery.close(FLUSH_SECONDS)
         log.info("ingest stopped", extra={"unconfirmed": left})

@@ -400,6 +400,13 @@ INGEST_METRICS = (
         ("name",),
     ),
     Metric(
+        "brandpulse_source_times_replaced_total",
+        "counter",
+        "Posts whose own time was absent or implausible, so that they have the time at which the platform got them.",
+        "Many: authors or servers of the platform have wrong clocks, or import old posts.",
+        ("name",),
+    ),
+    Metric(
         "brandpulse_source_reconnects_total",
         "counter",
         "Connections that each source lost and opened again.",

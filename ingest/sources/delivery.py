@@ -25,12 +25,12 @@ QUEUE_POSTS = 50_000
 class Sending:
     """Posts that were sent together: how many are not confirmed yet."""
 
-    __slots__ = ("_loop", "_open", "confirmed", "done", "failure", "next")
+    __slots__ = ("_lock", "_loop", "_open", "done", "failure", "next")
 
     def __init__(self, posts: int, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._lock = threading.Lock()
         self._open = posts
-        self.confirmed = 0
         self.failure: str | None = None
         self.next: dict[int, int] = {}
         """Partition -> offset after the last confirmed post."""
@@ -44,7 +44,6 @@ class Sending:
         if error is not None:
             self.failure = explain(error)
         else:
-            self.confirmed += 1
             # Confirmations of one partition arrive in order, so the last offset is the highest.
             self.next[message.partition()] = message.offset() + 1
         self._close(1)
@@ -55,8 +54,11 @@ class Sending:
         self._close(posts)
 
     def _close(self, posts: int) -> None:
-        self._open -= posts
-        if not self._open:
+        # The loop gives up while the producer's thread reports: without the lock one of them could be lost.
+        with self._lock:
+            self._open -= posts
+            complete = not self._open
+        if complete:
             self._loop.call_soon_threadsafe(self.done.set)
 
 
@@ -123,10 +125,9 @@ class PostDelivery:
 
     async def close(self, timeout_seconds: float) -> int:
         """Wait for open deliveries; returns how many posts are still open."""
-        left = int(await asyncio.to_thread(self._producer.flush, timeout_seconds))
         self._ended.set()
         await asyncio.to_thread(self._thread.join)
-        return left
+        return int(await asyncio.to_thread(self._producer.flush, timeout_seconds))
 
     def _serve(self) -> None:
         while not self._ended.is_set():

@@ -8,13 +8,14 @@ BEHIND = timedelta(days=2)
 """Servers deliver posts late, but hardly by days; an older declared time is wrong or an import."""
 
 
-def event_time(declared: datetime | None, arrived: datetime) -> tuple[datetime, bool]:
+def event_time(declared: datetime | None, arrived: datetime, *, may_be_old: bool = False) -> tuple[datetime, bool]:
     """The post's event time, and whether it is *arrived* because the *declared* time is absent or implausible.
 
-    *arrived* is when the platform received the post, from the platform itself where it says so.
+    *arrived* is when the platform received the post, from the platform itself where it says so. *may_be_old*: the post
+    waited at the platform while we were away, so that an old time is plausible.
     """
     if declared is None or declared.tzinfo is None:
         return arrived, True
-    if declared - arrived > AHEAD or arrived - declared > BEHIND:
+    if declared - arrived > AHEAD or (arrived - declared > BEHIND and not may_be_old):
         return arrived, True
     return declared, False

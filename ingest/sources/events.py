@@ -21,6 +21,8 @@ class NewPost:
     author_id: str
     lang: str | None = None
     url: str | None = None
+    time_replaced: bool = False
+    """`created_at` is the platform's time, because the author's is absent or implausible."""
 
 
 @dataclass(frozen=True, slots=True)

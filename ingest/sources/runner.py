@@ -182,7 +182,11 @@ class SourceRunner:
         if batch.gap is not None:
             self._report(batch.gap)
         rows: list[tuple[str, bytes]] = []
-        newest = max((event.created_at for event in batch.events if isinstance(event, NewPost)), default=None)
+        posts = [event for event in batch.events if isinstance(event, NewPost)]
+        newest = max((post.created_at for post in posts), default=None)
+        if replaced := sum(post.time_replaced for post in posts):
+            counter = self._telemetry.counter("brandpulse_source_times_replaced_total")
+            counter.labels(self._settings.name).inc(replaced)
         for outcome, number in Counter(self._outcome(event, rows) for event in batch.events).items():
             self.state.outcomes[outcome] = self.state.outcomes.get(outcome, 0) + number
             counter = self._telemetry.counter("brandpulse_source_events_total")
@@ -235,12 +239,16 @@ class SourceRunner:
             await pause(self._context.stop, self._due - now)
 
     def _collect(self) -> None:
-        """Takes the confirmed batches from the front. Raises TransientError if one failed."""
+        """Takes the confirmed batches from the front. Raises TransientError if one failed.
+
+        A failed batch stays at the front: no position after it may ever be stored.
+        """
         while self._open and self._open[0].sending.done.is_set():
-            sent = self._open.popleft()
-            self._open_posts -= sent.posts
+            sent = self._open[0]
             if sent.sending.failure is not None:
                 raise TransientError(f"Kafka did not take the posts: {sent.sending.failure}")
+            self._open.popleft()
+            self._open_posts -= sent.posts
             for partition, offset in sent.sending.next.items():
                 # The largest: after a lost log offsets begin again, and the larger one keeps the source careful.
                 self._next[partition] = max(offset, self._next.get(partition, 0))
@@ -297,6 +305,11 @@ class SourceRunner:
     def _set(self, status: str, reason: str) -> None:
         self.state.status, self.state.reason = status, reason
         self._telemetry.gauge("brandpulse_source_up").labels(self._settings.name).set(status == "reading")
+
+    def forget(self) -> None:
+        """Removes the gauges of a source that is gone: at 0 they would look like a fault for ever."""
+        for name in ("brandpulse_source_up", "brandpulse_source_last_event_seconds"):
+            self._telemetry.gauge(name).remove(self._settings.name)
 
     def _facts(self, **more: object) -> dict[str, object]:
         return {"source": self._settings.name, **more}

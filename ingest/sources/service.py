@@ -143,7 +143,9 @@ class SourcesService:
         if ending:
             await asyncio.wait([running.task for running in ending])
         for running in ending:
-            log.info("source stopped", extra={"source": running.settings.name, **running.runner.state.outcomes})
+            running.runner.forget()
+            outcomes = running.runner.state.outcomes
+            log.info("source stopped", extra={"source": running.settings.name, "outcomes": outcomes})
 
     def app(self, webhook: Callable[[], Mapping[str, str] | None] = lambda: None) -> web.Application:
         """/metrics for Prometheus, /healthz (the process runs), /readyz (each source, and whether one reads).

@@ -21,10 +21,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    url: str
-    """Where redirects ended."""
-    moved: str | None = None
-    """The new address, if the server says that the old one moved for good."""
 
 
 async def get(
@@ -41,9 +37,7 @@ async def get(
                 body += chunk
                 if len(body) > max_bytes:
                     raise SourceConfigError(f"{url} answers with more than {max_bytes >> 20} MB")
-            first = answer.history[0] if answer.history else None
-            moved = str(answer.url) if first is not None and first.status in (301, 308) else None
-            return Answer(answer.status, answer.headers, bytes(body), str(answer.url), moved)
+            return Answer(answer.status, answer.headers, bytes(body))
     except aiohttp.InvalidURL as error:
         raise SourceConfigError(f"{url} is no web address") from error
     except aiohttp.TooManyRedirects as error:

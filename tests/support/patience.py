@@ -1,5 +1,6 @@
 """Time limits that follow the speed of the machine: a busy machine gets more seconds, a stuck program still fails."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -26,6 +27,16 @@ def wait_until(
     while not true():
         assert time.monotonic() < deadline, f"not within {patience(seconds):.0f} s: {what}"
         time.sleep(poll_seconds)
+
+
+async def wait_until_async(
+    true: Callable[[], object], what: str = "the condition", *, seconds: float = 20, poll_seconds: float = 0.01
+) -> None:
+    """As `wait_until`, on the event loop."""
+    deadline = time.monotonic() + patience(seconds)
+    while not true():
+        assert time.monotonic() < deadline, f"not within {patience(seconds):.0f} s: {what}"
+        await asyncio.sleep(poll_seconds)
 
 
 def slowness() -> float:

@@ -31,6 +31,8 @@ FIRST_TIME_CURSOR = 10**15
 """Cursors from here on are a time in microseconds; smaller ones are sequence numbers."""
 LOST_AFTER_US = 60_000_000
 """Servers differ less than this in the time at which they saw an event."""
+NOTICES = ("OutdatedCursor", "FutureCursor")
+"""A server's first frame, if it does not begin where it was asked to."""
 CHECK_SECONDS = 20.0
 FRAMES = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
@@ -77,7 +79,8 @@ class BlueskyDecoder:
         kind = str(payload.get("$type", "")).rpartition("#")[2] or payload.get("kind")
         did = payload.get("did")
         if kind == "info":
-            return Skip(str(payload.get("name")))
+            name = payload.get("name")
+            return Skip(name if name in NOTICES else "info")
         if not isinstance(did, str):
             return Skip("no_author")
         if kind == "account":
@@ -105,13 +108,13 @@ class BlueskyDecoder:
 
     def _post(self, key: str, record: Mapping[str, Any], did: str, time_us: int) -> Event:
         text = record_text(record)
-        if not text.strip():
-            return Skip("no_text")
-        created_at, _ = event_time(_time(record.get("createdAt")), _from_us(time_us))
+        if not text.strip() or not time_us:
+            return Skip("no_text" if time_us else "no_time")
+        created_at, replaced = event_time(_time(record.get("createdAt")), _from_us(time_us))
         langs = record.get("langs")
         lang = str(langs[0]) if isinstance(langs, list) and len(langs) == 1 and isinstance(langs[0], str) else None
         url = f"https://bsky.app/profile/{did}/post/{key.rpartition('/')[2]}"
-        return NewPost(key, text, created_at, did, lang, url)
+        return NewPost(key, text, created_at, did, lang, url, replaced)
 
 
 def record_text(record: Mapping[str, Any]) -> str:
@@ -172,7 +175,7 @@ class BlueskySource:
         self.settings = settings
         self._decoder = BlueskyDecoder()
         self._failures = 0
-        """Connections that failed or broke; each moves to the next server."""
+        """Connections since the last event; each after the first is to the next server."""
 
     async def check(self, context: SourceContext) -> str:
         server = self.settings.servers[0]
@@ -193,20 +196,18 @@ class BlueskySource:
         first = servers.index(before.server) if before.server in servers else 0
         server = servers[(first + self._failures) % len(servers)]
         same = before.server == server and before.version == self.settings.version == 2
-        try:
-            # Sequence numbers are exact on their own server; anywhere else only the time means something.
-            if same and before.seq:
-                try:
-                    async for batch in self._read_from(server, before, before.seq, context):
-                        yield batch
-                except _OtherArchiveError:
-                    pass
-            start = before.time_us - OVERLAP_US if before.time_us else None
-            async for batch in self._read_from(server, before, start, context):
-                yield batch
-        except (SourceError, SourceConfigError, TimeoutError, OSError, aiohttp.ClientError):
-            self._failures += 1
-            raise
+        # A server that sends events is asked again after a break; one that sends none gives way to the next.
+        self._failures += 1
+        # Sequence numbers are exact on their own server; anywhere else only the time means something.
+        if same and before.seq:
+            try:
+                async for batch in self._read_from(server, before, before.seq, context):
+                    yield batch
+            except _OtherArchiveError:
+                pass
+        start = before.time_us - OVERLAP_US if before.time_us else None
+        async for batch in self._read_from(server, before, start, context):
+            yield batch
 
     async def _read_from(
         self, server: str, before: "_Place", start: int | None, context: SourceContext
@@ -276,12 +277,11 @@ class _Reading:
     def __init__(self, server: str, version: int, before: _Place, *, by_sequence: bool) -> None:
         self._server = server
         self._version = version
-        self._before_us = before.time_us
+        self._before = before
         self._by_sequence = by_sequence
         self._last_seq = before.seq if by_sequence else 0
         self._seq = self._last_seq
         self._time_us = before.time_us
-        self._same_server = before.server == server
         self._clamped = False
         self._first = True
 
@@ -291,7 +291,7 @@ class _Reading:
         gap: Gap | None = None
         for frame in frames:
             event, sequence, time_us = decoder.decode(frame)
-            if isinstance(event, Skip) and event.reason in ("OutdatedCursor", "FutureCursor"):
+            if isinstance(event, Skip) and event.reason in NOTICES:
                 if event.reason == "FutureCursor" and self._by_sequence:
                     raise _OtherArchiveError
                 self._clamped = True
@@ -311,14 +311,16 @@ class _Reading:
 
     def _gap_before(self, first_us: int) -> Gap | None:
         """The reading began before the last event that was read. If that one is missing, others are missing too."""
-        if not self._before_us or self._by_sequence or first_us <= self._before_us:
+        if not self._before.server or self._by_sequence or first_us <= self._before.time_us:
             return None
-        # Each server notes its own time of an event, so another server's events may be later by a little.
-        exact = self._clamped or (self._same_server and self._version == 1)
-        if not exact and first_us - self._before_us <= LOST_AFTER_US:
+        # A server of version 2 says that it begins later; one of version 1 does it without a word. Each server notes
+        # its own time of an event, so that another server's may be later by a little.
+        later_us = 0 if self._before.server == self._server else LOST_AFTER_US
+        without_a_word = self._version == 1 and first_us - self._before.time_us > later_us
+        if not (self._clamped or without_a_word):
             return None
         reason = f"{urlsplit(self._server).hostname} no longer keeps this period"
-        return Gap(_from_us(self._before_us), _from_us(first_us), reason)
+        return Gap(_from_us(self._before.time_us), _from_us(first_us), reason)
 
 
 async def _frames(socket: aiohttp.ClientWebSocketResponse, server: str) -> AsyncIterator[Sequence[bytes | str]]:
@@ -376,4 +378,4 @@ def _time(value: object) -> datetime | None:
 
 
 def _from_us(time_us: int) -> datetime:
-    return datetime.fromtimestamp(time_us / 1_000_000, UTC) if time_us else datetime.now(UTC)
+    return datetime.fromtimestamp(time_us / 1_000_000, UTC)

@@ -69,9 +69,9 @@ class _Feed:
 
     url: str
     seen: list[str] = field(default_factory=list)
-    """Hashes of the items of the last look."""
+    """Hashes of the newest items that were seen."""
     looked_at: float = 0.0
-    """Seconds since 1970; 0: never."""
+    """Last fetch whose answer could be read, in seconds since 1970; 0: never."""
     etag: str = ""
     modified: str = ""
     whole_at: float = 0.0
@@ -167,8 +167,9 @@ class FeedSource:
                 faults.pop(feed.url, None)
                 yield Batch(events, _stored(feeds.values()), gap)
             if len(faults) == len(feeds):
-                # All fail: the core reports it, and waits.
-                raise next(iter(faults.values()))
+                # All fail: the core reports it, and waits. One that may recover keeps the source alive.
+                transient = (fault for fault in faults.values() if isinstance(fault, SourceError))
+                raise next(transient, next(iter(faults.values())))
             if failed:
                 yield Batch((Skip("feed_failed"),) * failed, _stored(feeds.values()))
             await asyncio.sleep(max(0.01, min(feed.due for feed in feeds.values()) - time.time()))
@@ -181,11 +182,12 @@ class FeedSource:
             headers |= {"If-Modified-Since": feed.modified} if feed.modified else {}
         answer = await get(context, feed.url, headers=headers)
         feed.due = now + max(self.settings.poll_minutes * 60, min(_max_age(answer), MAX_AGE_SECONDS))
-        before, feed.looked_at = feed.looked_at, now
         if answer.status == 304:
+            feed.looked_at = now
             return (), None
         items = await asyncio.to_thread(parse_feed, answer.body, feed.url)
-        # Only after a good parse: else a cut answer would hide its items for ever.
+        # Only after a good parse: else a cut answer would hide its items for ever, and begin the next gap too late.
+        before, feed.looked_at = feed.looked_at, now
         feed.etag, feed.modified = answer.headers.get("ETag", ""), answer.headers.get("Last-Modified", "")
         if not headers:
             feed.whole_at = now
@@ -210,11 +212,13 @@ def _new_events(feed: _Feed, items: Sequence[Item], *, before: float, now: float
         if not before and (item.at is None or arrived - item.at > timedelta(hours=FIRST_HOURS)):
             events.append(Skip("before_start"))
             continue
-        at, _ = event_time(item.at, arrived)
         if not item.text:
             events.append(Skip("no_text"))
             continue
-        events.append(NewPost(item.id, item.text, at, item.author, item.lang, item.url))
+        # After an absence an item may be days old, but not older than the look before.
+        waited = item.at is not None and item.at.timestamp() >= before > 0
+        at, replaced = event_time(item.at, arrived, may_be_old=waited)
+        events.append(NewPost(item.id, item.text, at, item.author, item.lang, item.url, replaced))
     feed.seen = list(dict.fromkeys([*hashes, *feed.seen]))[:MOST_SEEN] if items else feed.seen
     return events, gap
 

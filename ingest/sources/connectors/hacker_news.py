@@ -20,8 +20,8 @@ from ingest.sources.web_client import get
 API = "https://hacker-news.firebaseio.com"
 BATCH_ITEMS = 100
 REQUESTS_AT_ONCE = 20
-NULL_TRIES = 30
-"""A null item is asked for again with each poll, this often."""
+MOST_TRIES = 30
+"""An item that is null, or whose request fails while others succeed, is asked for with each poll, this often."""
 KINDS = ("story", "comment", "job", "poll")
 
 
@@ -102,19 +102,16 @@ class HackerNewsSource:
             raise faults[0]
         events: list[Event] = []
         for number, item in zip(numbers, items, strict=True):
-            if isinstance(item, BaseException):
-                if not isinstance(item, (SourceError, SourceConfigError)):
-                    raise item
-                # One failed request must not hold up the others: the item is asked for again, like a null one.
-                missing.setdefault(number, 0)
-                continue
-            event = decode_item(item, number)
+            if isinstance(item, BaseException) and not isinstance(item, (SourceError, SourceConfigError)):
+                raise item
+            # One failed request must not hold up the others.
+            event = None if isinstance(item, BaseException) else decode_item(item, number)
             if event is not None:
                 missing.pop(number, None)
                 events.append(event)
                 continue
             missing[number] = missing.get(number, 0) + 1
-            if missing[number] >= NULL_TRIES:
+            if missing[number] >= MOST_TRIES:
                 del missing[number]
                 events.append(Skip("never_appeared"))
         return events

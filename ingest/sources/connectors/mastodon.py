@@ -64,8 +64,10 @@ class StatusDecoder:
         self._domain = urlsplit(server).hostname or server
         self._addresses: OrderedDict[str, str] = OrderedDict()
 
-    def status(self, status: object, *, edited: bool = False, arrived: datetime | None = None) -> Event:
-        """The event of a status of the API. *arrived* is the time of now by default."""
+    def status(
+        self, status: object, *, edited: bool = False, may_be_old: bool = False, arrived: datetime | None = None
+    ) -> Event:
+        """The event of a status of the API. *may_be_old* as in `event_time`; *arrived* is by default now."""
         if not isinstance(status, dict) or not isinstance(status.get("id"), str):
             return Skip("no_status")
         uri = status.get("uri")
@@ -83,9 +85,10 @@ class StatusDecoder:
         text = _text(status)
         if not isinstance(name, str) or not name or not text:
             return Skip("no_author" if text else "no_text")
-        at, _ = event_time(_time(status.get("created_at")), arrived or datetime.now(UTC))
+        declared = _time(status.get("created_at"))
+        at, replaced = event_time(declared, arrived or datetime.now(UTC), may_be_old=may_be_old)
         author = name if "@" in name else f"{name}@{self._domain}"
-        return NewPost(uri, text, at, author, _word(status.get("language")), _word(status.get("url")))
+        return NewPost(uri, text, at, author, _word(status.get("language")), _word(status.get("url")), replaced)
 
     def deletion(self, number: str) -> Event:
         uri = self._addresses.pop(number, None)
@@ -137,10 +140,11 @@ class MastodonSource:
 
     async def read(self, cursor: Cursor | None, context: SourceContext) -> AsyncIterator[Batch]:
         streams = self._streams
-        last = {name: str((cursor or {}).get(name, "")) for name in streams}
-        if cursor is None:
-            for name, (path, _) in streams.items():
-                last[name] = await self._newest(path, context)
+        last = {name: str(cursor[name]) for name in streams if cursor and name in cursor}
+        if new := streams.keys() - last.keys():
+            # A hashtag that was added begins now: its history would look like a rise.
+            for name in sorted(new):
+                last[name] = await self._newest(streams[name][0], context)
             yield Batch((), dict(last))
         socket = await self._connect(context)
         try:
@@ -164,11 +168,11 @@ class MastodonSource:
     async def _missed(self, name: str, path: str, last: dict[str, str], context: SourceContext) -> AsyncIterator[Batch]:
         """The posts after *last*, oldest first. `min_id` pages forwards; `since_id` would leave the middle out."""
         while True:
-            query = urlencode({"min_id": last[name] or "0", "limit": PAGE})
+            query = urlencode({"min_id": last[name], "limit": PAGE})
             page = await self._json(f"/api/v1/timelines/{path}?{query}", context)
             if not isinstance(page, list) or not page:
                 return
-            events = [self._decoder.status(status) for status in reversed(page)]
+            events = [self._decoder.status(status, may_be_old=True) for status in reversed(page)]
             newest = str(_at(page[0], "id"))
             if newest == last[name]:
                 return
@@ -183,8 +187,8 @@ class MastodonSource:
                 f"{host}/api/v1/streaming", headers=self._headers(), heartbeat=30, max_msg_size=4 << 20
             )
         except aiohttp.WSServerHandshakeError as error:
-            told = error.headers.get("X-Error-Message", "") if error.headers else ""
-            reason = f"{host} refused the stream with {error.status} {told}".rstrip()
+            message = error.headers.get("X-Error-Message", "") if error.headers else ""
+            reason = f"{host} refused the stream with {error.status} {message}".rstrip()
             if error.status in (401, 403):
                 raise SourceConfigError(f"{reason}; check the token in {self.settings.token_env}") from error
             raise SourceError(reason) from error
@@ -196,8 +200,8 @@ class MastodonSource:
         while True:
             message = await socket.receive()
             if message.type is not aiohttp.WSMsgType.TEXT:
-                told = f"{message.data} {message.extra or ''}".rstrip()
-                raise SourceError(f"{self.settings.server} closed the stream: {told}")
+                reason = f"{message.data} {message.extra or ''}".rstrip()
+                raise SourceError(f"{self.settings.server} closed the stream: {reason}")
             yield self._event(message.data, streams)
 
     def _event(self, data: str, streams: Mapping[str, object]) -> tuple[Event, str | None, str | None]:
@@ -205,6 +209,8 @@ class MastodonSource:
             frame = msgspec.json.decode(data)
         except msgspec.DecodeError:
             return Skip("not_json"), None, None
+        if not isinstance(frame, dict):
+            return Skip("not_an_object"), None, None
         if "error" in frame:
             reason = f"{self.settings.server}: {frame['error']}"
             if frame.get("status") in (401, 403, 404):
@@ -216,8 +222,8 @@ class MastodonSource:
         if kind not in ("update", "status.update"):
             return Skip("other_kind"), None, None
         try:
-            status = msgspec.json.decode(payload)
-        except (msgspec.DecodeError, TypeError):
+            status = msgspec.json.decode(str(payload))
+        except msgspec.DecodeError:
             return Skip("not_json"), None, None
         event = self._decoder.status(status, edited=kind == "status.update")
         name = _name(frame.get("stream"))

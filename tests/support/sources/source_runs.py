@@ -18,7 +18,7 @@ from ingest.sources.runner import Destination, SourceRunner
 from ingest.sources.service import source_context
 from ingest.sources.source import Source
 from ingest.topic_reader import TopicReader
-from tests.support.patience import patience
+from tests.support.patience import wait_until_async
 
 PARTITIONS = 3
 BRANDS = 'brands:\n  - name: Acme Air\n    terms: ["acme"]\n'
@@ -42,10 +42,10 @@ class SourceRun:
     """The topic's id as the source sees it; a test may replace it."""
 
     async def until(self, holds: Callable[[], bool], what: str) -> None:
-        limit = asyncio.get_running_loop().time() + patience(20)
-        while not holds():
-            assert asyncio.get_running_loop().time() < limit, f"{what}: {self.runner.state}"
-            await asyncio.sleep(0.01)
+        try:
+            await wait_until_async(holds, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the source: {self.runner.state}") from None
 
 
 @dataclass

@@ -150,6 +150,36 @@ def test_another_server_is_read_by_time_with_an_overlap(place: Place, start_us: 
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_long_silence_before_the_first_post_is_no_gap(version: int, place: Place, start_us: int) -> None:
+    async def run() -> None:
+        server = Jetstream(faults=deque([Fault(after=0)]))
+        async with server.running(), place.running(a_source(server, version=version)) as source:
+            await connected(server, 2)
+            wanted = server.add("acme at last", at_us=start_us + 3_600 * SECOND)
+            await source.until(lambda: wanted in place.received(), "the post")
+        assert place.store.gaps() == []
+
+    asyncio.run(run())
+
+
+def test_a_server_that_sends_events_is_asked_again_after_a_break(place: Place, start_us: int) -> None:
+    async def run() -> None:
+        first, second = Jetstream(), Jetstream()
+        async with first.running(), second.running(), place.running(a_source(first, second)) as source:
+            await connected(first, 1)
+            for number in range(5):
+                post = first.add(f"acme {number}", at_us=start_us + number * SECOND)
+                await source.until(partial(place.has_more_than, number), "the post")
+                first.transports[-1].abort()
+                await connected(first, number + 2)
+            assert second.requests == []
+            assert first.requests[-1]["cursor"] == 5  # the sequence number of the last post
+            assert post in place.received()
+
+    asyncio.run(run())
+
+
 def test_a_silent_connection_is_opened_again(place: Place, monkeypatch: pytest.MonkeyPatch, start_us: int) -> None:
     monkeypatch.setattr(bluesky, "SILENCE_SECONDS", 0.2)
 

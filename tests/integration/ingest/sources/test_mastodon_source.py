@@ -3,6 +3,7 @@
 import asyncio
 import random
 import uuid
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -66,6 +67,48 @@ def test_more_posts_than_a_page_are_read_after_an_absence(place: Place) -> None:
             async with place.running(a_source(server)) as source:
                 await source.until(partial(place.has_all, missed), "the posts of the absence")
         assert place.store.gaps() == []
+
+    asyncio.run(run())
+
+
+def test_a_hashtag_that_is_added_begins_now(place: Place) -> None:
+    async def run() -> None:
+        async with Mastodon().running() as server:
+            async with place.running(a_source(server)) as source:
+                await source.until(lambda: server.subscribed == 1, "the subscription")
+            for number in range(50):
+                await server.add(f"acme history {number}", "fly", stream=False)
+            async with place.running(a_source(server, "acme", "fly")) as source:
+                await source.until(lambda: server.subscribed == 2, "the subscription")
+                new = await server.add("acme now", "fly")
+                await source.until(partial(place.has_all, {new}), "the new post")
+        assert place.received() == [new]
+
+    asyncio.run(run())
+
+
+def test_posts_of_an_absence_keep_their_own_times(place: Place) -> None:
+    async def run() -> None:
+        async with Mastodon().running() as server:
+            async with place.running(a_source(server)) as source:
+                await source.until(lambda: server.subscribed == 1, "the subscription")
+            old = datetime.now(UTC) - timedelta(days=5)
+            await server.add("acme of last week", "acme", created_at=old.isoformat())
+            async with place.running(a_source(server)) as source:
+                await source.until(lambda: source.runner.state.last_event is not None, "the post")
+                assert source.runner.state.last_event == old
+
+    asyncio.run(run())
+
+
+def test_a_frame_that_is_no_object_is_skipped(place: Place) -> None:
+    async def run() -> None:
+        async with Mastodon().running() as server, place.running(a_source(server)) as source:
+            await source.until(lambda: server.subscribed == 1, "the subscription")
+            await server.send_raw("[5]")
+            await server.send_raw('{"stream": ["hashtag", "acme"], "event": "update", "payload": 5}')
+            await source.until(lambda: "not_an_object" in source.runner.state.outcomes, "the frame")
+            assert source.runner.state.reconnects == 0
 
     asyncio.run(run())
 

@@ -16,6 +16,7 @@ import pytest
 from brandpulse.devstack.embedded_servers import EmbeddedBroker
 from ingest.sources.connectors.feeds import FeedSettings, FeedSource
 from ingest.sources.connectors.hacker_news import HackerNewsSettings, HackerNewsSource
+from ingest.sources.position_store import Position
 from tests.support.sources.source_runs import Place
 from tests.support.sources.web_server import Reply, WebServer
 
@@ -104,6 +105,48 @@ def test_each_item_of_a_feed_arrives_once_despite_faults(place: Place) -> None:
         assert sorted(place.received()) == sorted(wanted)
         assert place.store.gaps() == []
         assert any("If-None-Match" in headers for _, headers in server.requests)
+
+    asyncio.run(run())
+
+
+def test_a_first_answer_that_is_cut_does_not_send_old_items(place: Place) -> None:
+    at = format_datetime(datetime(2026, 1, 5, tzinfo=UTC))
+    body = f"<rss version='2.0'><channel><item><title>acme old</title><pubDate>{at}</pubDate></item></channel></rss>"
+    replies = [Reply(b"<html></html>"), Reply(body.encode())]
+
+    async def run() -> None:
+        async with WebServer(lambda *_: replies.pop(0) if len(replies) > 1 else replies[0]).running() as server:
+            settings = FeedSettings(name="news", kind="feed", urls=(f"{server.url}/rss",), poll_minutes=0.000_5)
+            async with place.running(FeedSource(settings)) as source:
+                await source.until(lambda: source.runner.state.outcomes.get("before_start") == 1, "the old item")
+        assert place.received() == []
+
+    asyncio.run(run())
+
+
+def test_one_feed_that_may_recover_keeps_the_source_alive(place: Place) -> None:
+    async def run() -> None:
+        gone, away = WebServer(lambda *_: Reply(status=410)), WebServer(lambda *_: Reply(status=503))
+        async with gone.running(), away.running():
+            settings = FeedSettings(name="news", kind="feed", urls=(f"{gone.url}/rss", f"{away.url}/rss"))
+            async with place.running(FeedSource(settings)) as source:
+                await source.until(lambda: source.runner.state.status in ("waiting", "refused"), "the fault")
+                assert source.runner.state.status == "waiting"
+
+    asyncio.run(run())
+
+
+def test_an_item_of_hacker_news_that_never_appears_is_given_up(place: Place) -> None:
+    def site(path: str, _: Mapping[str, str]) -> Reply:
+        return Reply(b"102") if path.endswith("maxitem.json") else Reply(b"null")
+
+    async def run() -> None:
+        async with WebServer(site).running() as server:
+            settings = HackerNewsSettings(name="hn", kind="hacker-news", api=server.url, poll_seconds=0.01)
+            place.store.save("hn", Position({"item": 100}, datetime.now(UTC), place.topic_id))
+            async with place.running(HackerNewsSource(settings)) as source:
+                outcomes = source.runner.state.outcomes
+                await source.until(lambda: outcomes.get("never_appeared") == 2, "the end of the tries")
 
     asyncio.run(run())
 

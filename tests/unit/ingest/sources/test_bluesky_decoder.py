@@ -64,7 +64,19 @@ def test_an_account_that_is_gone_deletes_all_posts_of_its_author() -> None:
 def test_an_implausible_time_is_replaced_by_the_servers(declared: object) -> None:
     event = decode(a_commit(record={"createdAt": declared}))
     assert isinstance(event, NewPost)
-    assert event.created_at == NOON
+    assert (event.created_at, event.time_replaced) == (NOON, True)
+
+
+def test_a_notice_of_another_name_is_one_outcome() -> None:
+    for name in ("OutdatedCursor", "FutureCursor"):
+        assert decode(json.dumps({"$type": "message", "payload": {"$type": "x#info", "name": name}})) == Skip(name)
+    assert decode(json.dumps({"$type": "message", "payload": {"$type": "x#info", "name": "Sale 1"}})) == Skip("info")
+
+
+def test_a_post_without_the_servers_time_is_skipped() -> None:
+    payload = {"$type": "x#commit", "did": DID, "operation": "create", "collection": "app.bsky.feed.post", "rkey": "k"}
+    frame = {"$type": "message", "payload": payload | {"record": {"text": "acme"}}}
+    assert decode(json.dumps(frame)) == Skip("no_time")
 
 
 def test_a_post_of_images_has_their_descriptions_as_text() -> None:

@@ -117,6 +117,15 @@ def test_a_feed_whose_items_are_all_new_has_a_gap() -> None:
     assert (gap.begin, gap.end) == (NOON, NOON + timedelta(hours=1))  # type: ignore[attr-defined]
 
 
+def test_items_of_an_absence_keep_their_times_and_older_ones_do_not() -> None:
+    feed = _Feed("https://n.example/")
+    look(feed, items(1))
+    back, old = NOON + timedelta(days=5), Item("old", "acme", NOON - timedelta(days=9), "n.example", None)
+    events, _ = look(feed, [old, *items(2, at=NOON + timedelta(hours=1)), *items(1)], at=back)
+    found = {event.id: event.created_at for event in events if isinstance(event, NewPost)}
+    assert found == {"i2": NOON + timedelta(hours=1), "old": back}
+
+
 def test_an_empty_feed_is_no_gap_and_forgets_nothing() -> None:
     feed = _Feed("https://n.example/")
     look(feed, items(1))
