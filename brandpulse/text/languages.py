@@ -16,8 +16,11 @@ OTHER = "other"
 """Every language that the model does not support."""
 
 _NO_EVIDENCE = re.compile(
-    r"(?:https?://|www\.)\S+|\S*@\S+|#\w+|&#?\w+;|<[^<>]*>|\b(?:http|RT|via)\b|\b[\w-]+(?:\.[\w-]+)+(?:/\S*)?"
+    r"(?:https?://|www\.)\S+|(?<!\S)\S*@\S+|@\S+|#\w+|&#?\w+;|<[^<>]*>|\b(?:http|RT|via)\b"
+    r"|(?<![\w-])[\w-]++(?:\.[\w-]++)+(?:/\S*)?"
 )
+"""Each alternative with a repetition has one place to begin in a run of characters. Otherwise a post of 20,000
+characters without spaces, such as `a-a-a-` or Chinese, takes seconds."""
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u0900-\u0dff\u0e00-\u109f\u1780-\u17ff\u200c'’])*")
 """A letter, then letters and the signs that scripts of South Asia write between them."""
 ENGLISH_WEIGHT = 0.4

@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import time
 from collections import Counter
 
 import pytest
 
-from brandpulse.text.languages import OTHER, LanguageIdentifier
+from brandpulse.schema.posts import MAX_TEXT_CHARS
+from brandpulse.text.languages import OTHER, LanguageIdentifier, evidence
 from tests.support.repository import ROOT
 
 ENGLISH = LanguageIdentifier(["en"])
@@ -99,6 +101,19 @@ def test_surrogates_and_empty_texts_have_a_language() -> None:
         "en",
         OTHER,
     ]
+
+
+@pytest.mark.parametrize("part", ["a-", "-a", "我", "a", "#", "&#", "a.", "<a>b", "@", "a@ "])
+def test_longest_text_without_spaces_is_searched_in_linear_time(part: str) -> None:
+    text = part * (MAX_TEXT_CHARS // len(part))
+    started = time.process_time()
+    evidence(text)
+    assert time.process_time() - started < 0.25, "these took 0.4 to 9 s"
+
+
+def test_addresses_links_and_tags_are_no_evidence() -> None:
+    text = "<br>@acme me@acme.example a-b.example/x #tag www.acme.example &amp; (@acme) RT words stay well-made"
+    assert evidence(text) == "words stay well made"
 
 
 def test_gold_posts_of_many_languages_are_identified() -> None:
