@@ -28,6 +28,7 @@ from brandpulse.state.namespaces import load_replay
 from brandpulse.text.brand_matcher import BrandMatcher
 from model.inference.score_cache import CachingScorer
 from model.language_weights import ModelFacts, load_language_model
+from model.text_scoring import thresholds_of
 from stream_workers.aggregation.seen_id_filter import native_filter
 from stream_workers.app import WorkerApp, WorkerService, build_app
 from stream_workers.consumer.adaptive_batch_size import AdaptiveBatchSize
@@ -39,7 +40,6 @@ from stream_workers.pipeline.output_producer import KafkaOutputProducer, ModelLa
 from stream_workers.pipeline.scored_topic_gate import ScoredTopicGate
 from stream_workers.scoring.facet_matcher import FacetMatcher
 from stream_workers.scoring.near_misses import NearMissFinder
-from stream_workers.scoring.post_labels import EVEN_THRESHOLDS
 from stream_workers.settings import WorkerSettings
 from stream_workers.state_store.redis_store import RedisPartitionStore
 
@@ -132,9 +132,15 @@ def build_worker(settings: Settings, worker: WorkerSettings, debug: DebugOptions
     )
     scorer = CachingScorer(model.scorer, max_entries=max(1, worker.cached_texts))
     default = _model_labels(model.default)
+    routed = {language: _model_labels(facts) for language, facts in model.routed.items()}
     facets = None
     if file.facets:
-        facets = FacetMatcher(file.facets, heads=scorer.heads, emotion_thresholds=default.emotion_thresholds)
+        facets = FacetMatcher(
+            file.facets,
+            heads=scorer.heads,
+            emotion_thresholds=default.emotion_thresholds,
+            routed_thresholds={language: labels.emotion_thresholds for language, labels in routed.items()},
+        )
     _wait_for_topics(settings, bootstrap_servers)
     telemetry = Telemetry(WORKER_METRICS, service="worker")
     retention = worker.retention()
@@ -157,7 +163,7 @@ def build_worker(settings: Settings, worker: WorkerSettings, debug: DebugOptions
         dlq_topic=settings.dlq_topic,
         model=default.model,
         emotion_thresholds=default.emotion_thresholds,
-        languages={language: _model_labels(facts) for language, facts in model.routed.items()},
+        languages=routed,
         end_offset=gate.end_offset,
     )
 
@@ -237,7 +243,7 @@ def overload_check(limit: int | None, lag: Callable[[], int]) -> Callable[[], bo
 
 
 def _model_labels(facts: ModelFacts) -> ModelLabels:
-    return ModelLabels(facts.name, facts.thresholds.get("emotion") or EVEN_THRESHOLDS)
+    return ModelLabels(facts.name, thresholds_of(facts.thresholds, "emotion"))
 
 
 def _wait_for_topics(settings: Settings, bootstrap_servers: str, *, patience_seconds: float = 60.0) -> None:

@@ -12,6 +12,8 @@ from brandpulse.schema.posts import Urgency
 from brandpulse.text.brand_matcher import BrandMatcher
 from model.inference.scorer import Scores
 from model.inputs.target_marking import MarkedText
+from model.language_weights import ModelFacts
+from model.text_scoring import thresholds_of
 from stream_workers.scoring.brand_marker import BrandMarker
 from stream_workers.scoring.facet_matcher import FacetMatcher
 from stream_workers.scoring.post_labels import EVEN_THRESHOLDS
@@ -37,6 +39,8 @@ class MatchedText:
     """Characters of the model's input."""
     keywords: frozenset[int] = frozenset()
     """Numbers of the facets whose keywords the text has."""
+    language: str = ""
+    """As `brandpulse.text.languages` names it; empty if it was not identified."""
 
     def in_language(self, language: str, *, routed: bool) -> "MatchedText":
         """The text with its *language*. *routed*: weights of its own score that, so it has other keys."""
@@ -44,7 +48,8 @@ class MatchedText:
         keys = self.keys
         if routed:
             keys = tuple(hashlib.blake2b(key + language.encode(), digest_size=len(key)).digest() for key in keys)
-        return replace(self, keys=keys, model_input=None if post is None else replace(post, language=language))
+        marked = None if post is None else replace(post, language=language)
+        return replace(self, keys=keys, model_input=marked, language=language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +116,24 @@ class PostScoring:
             yield TargetScore((negative, neutral, positive, 0.0))
 
 
-def facet_matcher(facets: Sequence[Facet], scorer: Any) -> FacetMatcher | None:
-    """The workers' matcher of *facets*; None without facets. Raises ConfigError for a head that *scorer* lacks."""
+def facet_matcher(
+    facets: Sequence[Facet], scorer: Any, routed: Mapping[str, ModelFacts] | None = None
+) -> FacetMatcher | None:
+    """The workers' matcher of *facets*; None without facets. Raises ConfigError for a head that *scorer* lacks.
+
+    *routed*: as `model.language_weights.LanguageModel.routed`.
+    """
     if not facets:
         return None
     from model.checkpoints.multi_head import read_heads_manifest
     from model.spec.weights import WEIGHTS
 
     thresholds = read_heads_manifest(WEIGHTS).threshold("emotion") if "emotion" in scorer.heads else EVEN_THRESHOLDS
-    return FacetMatcher(facets, heads=scorer.heads, emotion_thresholds=thresholds)
+    return FacetMatcher(
+        facets,
+        heads=scorer.heads,
+        emotion_thresholds=thresholds,
+        routed_thresholds={
+            language: thresholds_of(facts.thresholds, "emotion") for language, facts in (routed or {}).items()
+        },
+    )

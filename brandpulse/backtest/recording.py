@@ -2,7 +2,7 @@
 
 import gzip
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -100,8 +100,8 @@ class RecordedTexts:
         """Texts that the model does not read."""
         self._keep_heads = keep_heads
         self._heads: dict[bytes, TargetScore] = {}
-        self._matched: dict[DeclaredText, tuple[tuple[str, ...], tuple[bytes, ...], frozenset[int]]] = {}
-        """Text -> brands, keys and facet keywords. The model's input is not stored: it is as long as the text."""
+        self._matched: dict[DeclaredText, MatchedText] = {}
+        """The model's input is not stored: it is as long as the text."""
 
     def score(self, path: Path, tally: Tally, progress: Callable[[int, int], None] = lambda done, all_: None) -> None:
         """Score the texts of *path* that have no score yet. Texts of one length share a batch: less padding."""
@@ -109,7 +109,7 @@ class RecordedTexts:
         lines = recorded_lines(path, Tally())
         while texts := list(islice(self._new_texts(lines), BATCH_TEXTS)):
             for text, matched in self._match(texts):
-                self._matched[text] = (matched.brands, matched.keys, matched.keywords)
+                self._matched[text] = replace(matched, model_input=None)
                 if text not in self._unread and not self._scores.keys() >= set(matched.keys):
                     missing[matched.keys] = matched
         waiting = sorted(missing.values(), key=lambda matched: matched.length)
@@ -134,7 +134,7 @@ class RecordedTexts:
         for line in lines:
             text = self._text(line)
             if text not in self._matched:
-                self._matched[text] = ((), (), frozenset())
+                self._matched[text] = MatchedText(())
                 yield text
 
     def _text(self, line: RecordedLine) -> DeclaredText:
@@ -163,7 +163,8 @@ class RecordedTexts:
         """The posts of *path* with their scores, in order of arrival. Call `score` on *path* first."""
         arrived_ms = -(2**62)
         for line in recorded_lines(path, tally):
-            brands, keys, keywords = self._matched[self._text(line)]
+            matched = self._matched[self._text(line)]
+            brands, keys = matched.brands, matched.keys
             unread = self._text(line) in self._unread
             if unread:
                 brands, keys = (), ()
@@ -184,23 +185,20 @@ class RecordedTexts:
                 event_ms=event_ms,
                 arrived_ms=arrived_ms,
                 probabilities=probabilities,
-                facets=self._facets_of(brands, keys, keywords, probabilities),
+                facets=self._facets_of(matched, probabilities) if brands else (),
                 text=line.text,
                 unread=unread,
             )
 
     def _facets_of(
-        self,
-        brands: Sequence[str],
-        keys: Sequence[bytes],
-        keywords: frozenset[int],
-        probabilities: tuple[FourProbabilities, ...],
+        self, matched: MatchedText, probabilities: tuple[FourProbabilities, ...]
     ) -> tuple[tuple[str, ...], ...]:
-        if self._facets is None or not brands:
+        if self._facets is None:
             return ()
-        known = [self._heads.get(key) for key in keys]
+        brands = matched.brands
+        known = [self._heads.get(key) for key in matched.keys]
         heads = {} if (first := known[0]) is None else first.heads
         scores = build_post_scores(probabilities, heads, tuple(None if one is None else one.urgency for one in known))
         towards = tuple(map(BrandScore, brands, scores.targets, scores.labels, scores.score_micros, scores.urgency))
-        found = self._facets.match(keywords, heads, towards)
+        found = self._facets.match(matched.keywords, heads, towards, matched.language)
         return tuple(tuple(facet_of(series) for series, score in found if score.brand == brand) for brand in brands)

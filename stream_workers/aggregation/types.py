@@ -90,7 +90,7 @@ def build_scored(
         mask,
         scores.heads,
         digest or post_digest(decoded.post.source, decoded.post.id),
-        () if facets is None else facets.match(facets_with_keyword, scores.heads, brand_scores),
+        () if facets is None else facets.match(facets_with_keyword, scores.heads, brand_scores, language),
         language,
     )
 

@@ -55,11 +55,17 @@ class FacetMatcher:
     """The facets of a brands file. Built once, never changed, safe to share between threads."""
 
     def __init__(
-        self, facets: Sequence[Facet], *, heads: Collection[str], emotion_thresholds: Sequence[float] = EVEN_THRESHOLDS
+        self,
+        facets: Sequence[Facet],
+        *,
+        heads: Collection[str],
+        emotion_thresholds: Sequence[float] = EVEN_THRESHOLDS,
+        routed_thresholds: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         """*heads*: the heads of the engine. Raises ConfigError if a facet needs a missing head.
 
         *emotion_thresholds*: for each of `brandpulse.schema.labels.EMOTIONS`, its lowest reported probability.
+        *routed_thresholds*: language -> the same of the weights that score it, if they are not the default ones.
         """
         for facet in facets:
             for head in facet.heads:
@@ -81,6 +87,7 @@ class FacetMatcher:
             for number, facet in enumerate(facets)
         ]
         self._emotion_thresholds = emotion_thresholds
+        self._routed_thresholds = routed_thresholds or {}
         self._read_emotions = any(rule.emotions for rule in self._rules)
         self.all_need_keywords = all(facet.words for facet in facets)
         """Whether a post without a facet's keyword is in no facet."""
@@ -90,13 +97,16 @@ class FacetMatcher:
         facets_with_keyword: Collection[int],
         heads: Mapping[str, Sequence[float]],
         scores: Sequence[BrandScore],
+        language: str = "",
     ) -> tuple[tuple[str, BrandScore], ...]:
         """Series of each facet that the post is in, with the score of its brand.
 
-        *facets_with_keyword*: numbers of the facets that have a keyword in the post; *heads*: scores of the whole post.
+        *facets_with_keyword*: numbers of the facets that have a keyword in the post; *heads*: scores of the whole post;
+        *language*: of the post, empty if languages are not identified.
         """
+        thresholds = self._routed_thresholds.get(language, self._emotion_thresholds)
         emotion = heads.get("emotion") if self._read_emotions else None
-        emotions = () if emotion is None else emotion_columns(emotion, self._emotion_thresholds)
+        emotions = () if emotion is None else emotion_columns(emotion, thresholds)
         rules = [rule for rule in self._rules if rule.accepts_post(facets_with_keyword, heads, emotions)]
         return tuple(
             (facet_series(score.brand, rule.facet.name), score)

@@ -78,6 +78,7 @@ def a_scored(
     worded: Collection[int] = (),
     author_id: str | None = None,
     key: bytes | None = b"key",
+    language: str = "",
 ) -> Scored:
     """Scores with *sentiment* towards each of *brands*, or with the sentiments in *towards*."""
     verdicts = towards if towards is not None else dict.fromkeys(brands, sentiment)
@@ -96,6 +97,7 @@ def a_scored(
         mask=str,
         facets=facets,
         facets_with_keyword=worded,
+        language=language,
     )
 
 

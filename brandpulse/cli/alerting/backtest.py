@@ -300,7 +300,7 @@ def _scored_texts(
         else PostScoring(matcher, plain, scorer),
         known,
         author_hash=AuthorHasher(load_settings(Settings).author_key.get_secret_value()).of_author,
-        facets=facet_matcher(facets, scorer),
+        facets=facet_matcher(facets, scorer, model.routed),
         languages=languages,
         routed=model.routed if languages is not None else (),
         keep_heads=any(facet.heads for facet in facets),

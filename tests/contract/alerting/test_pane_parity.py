@@ -92,7 +92,11 @@ class _Given(FacetMatcher):
         self._post = post
 
     def match(
-        self, facets_with_keyword: Collection[int], heads: Mapping[str, Sequence[float]], scores: Sequence[BrandScore]
+        self,
+        facets_with_keyword: Collection[int],
+        heads: Mapping[str, Sequence[float]],
+        scores: Sequence[BrandScore],
+        language: str = "",
     ) -> tuple[tuple[str, BrandScore], ...]:
         return tuple(
             (facet_series(score.brand, facet), score)

@@ -15,11 +15,13 @@ from brandpulse.backtest.score_file import Scores, read_scores, score_key, write
 from brandpulse.config.brands_file import Brand
 from brandpulse.config.facets import Facet
 from brandpulse.errors import ConfigError
+from brandpulse.schema.labels import EMOTIONS
 from brandpulse.state.keys import facet_series
 from brandpulse.text.brand_matcher import BrandMatcher
 from brandpulse.text.languages import LanguageIdentifier
 from model.inference.scorer import Scores as ModelScores
 from model.inputs.target_marking import MarkedText, plain
+from model.language_weights import ModelFacts
 from stream_workers.scoring.brand_marker import BrandMarker
 from stream_workers.scoring.facet_matcher import FacetMatcher
 from stream_workers.scoring.post_scores import BrandScore, PostScores, score_results
@@ -232,6 +234,36 @@ def test_a_post_is_in_the_same_facets_as_in_a_worker(
     assert [series for series, _ in counted] == [
         facet_series(brand, name) for brand, names in zip(post.brands, facets, strict=True) for name in names
     ]
+
+
+class Angry(Model):
+    """Gives each post anger with a probability of 0.01."""
+
+    heads = ("sentiment", "target", "emotion")
+
+    def score(self, posts: Sequence[MarkedText]) -> ModelScores:
+        emotion = np.zeros((len(posts), len(EMOTIONS)), np.float32)
+        emotion[:, EMOTIONS.index("anger")] = 0.01
+        scored = super().score(posts)
+        return ModelScores({**scored.heads, "emotion": emotion}, scored.target)
+
+
+def test_a_post_is_in_an_emotion_facet_by_the_weights_of_its_language(tmp_path: Path) -> None:
+    model, facets = Angry(), [Facet(name="angry", emotions=["anger"])]
+    lower = tuple(0.005 if name == "anger" else 0.9 for name in EMOTIONS)
+    texts = RecordedTexts(
+        BrandScoring(MATCHER, BrandMarker(MATCHER), model),
+        {},
+        author_hash=lambda source, author, post_id: 1,
+        facets=facet_matcher(facets, model, {"de": ModelFacts("german@1", {"emotion": lower})}),
+        languages=LanguageIdentifier(("en", "de")),
+        routed=("de",),
+        keep_heads=True,
+    )
+    german = "Acme: mein Paket ist schon wieder nicht angekommen"
+    path = a_recording(tmp_path, a_post("1", german), a_post("2", "acme: my parcel did not come again"))
+    texts.score(path, Tally())
+    assert [post.facets for post in texts.posts(path, Tally())] == [(("angry",),), ((),)]
 
 
 def test_a_facet_without_its_head_is_rejected() -> None:

@@ -128,6 +128,22 @@ def test_emotion_facet_uses_the_threshold_of_the_model() -> None:
     assert not facets.match((), heads(emotions={"anger": 0.19}), [said()])
 
 
+def test_emotion_facet_uses_the_threshold_of_the_weights_of_a_language() -> None:
+    lower = tuple(0.2 if name == "anger" else 0.9 for name in EMOTIONS)
+    facets = FacetMatcher([Facet(name="angry", emotions=["anger"])], heads=HEADS, routed_thresholds={"de": lower})
+    assert facets.match((), heads(emotions={"anger": 0.3}), [said()], "de")
+    assert not facets.match((), heads(emotions={"anger": 0.3}), [said()], "en")
+
+
+def test_facets_of_a_scored_post_are_those_of_its_language() -> None:
+    class Languages(FacetMatcher):
+        def match(self, *given: Any) -> tuple[tuple[str, BrandScore], ...]:
+            return tuple((f"Acme in {given[3]}", score) for score in given[2])
+
+    [(series, _)] = a_scored("1", facets=Languages([REFUND], heads=HEADS), language="de").facets
+    assert series == "Acme in de"
+
+
 def test_emotion_facet_ignores_all_but_the_three_likeliest_emotions() -> None:
     facets = FacetMatcher([Facet(name="angry", emotions=["anger"])], heads=HEADS)
     others = {"joy": 0.9, "love": 0.8, "fear": 0.7}
