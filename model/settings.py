@@ -18,7 +18,6 @@ class ModelSettings(BaseSettings):
     )
     """Meaning of the labels of a Hugging Face checkpoint whose names do not show it."""
     languages: str = Field(default="", examples=["de=/models/german,fr=/models/french"])
-    """Weights for posts in other languages, as CODE=FOLDER (ISO 639-1), comma-separated. The shipped multilingual
-    weights score the other languages that they support, in a second model that takes memory of its own. `off` leaves
-    these out: then posts in languages without weights are counted as unread. `shipped` also uses them beside default
-    weights of your own."""
+    """Weights for posts in other languages, as CODE=FOLDER (ISO 639-1), comma-separated. Posts in languages
+    without weights are counted as unread. A version with multilingual weights also uses those, in a second model that
+    takes memory of its own: `off` leaves them out, `shipped` uses them beside default weights of your own too."""
