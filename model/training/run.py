@@ -74,8 +74,8 @@ def train(
     run = out.with_name(out.name + ".run")
     answers = prepared.teacher if isinstance(prepared.teacher, StoredAnswers) else None
     given = [recipe.model_dump(), str(base), str(teacher), rows, asdict(prepared.texts.checked)]
-    # With more answers than before, a resumed run would not be the same run.
-    claim_run(run, fingerprint(*given, *([len(answers)] if answers is not None else [])))
+    # With more answers than before, or another teacher's, a resumed run would not be the same run.
+    claim_run(run, fingerprint(*given, *([len(answers), answers.manifest.version] if answers is not None else [])))
     if is_first_process():
         write_text(run / "tokenizer.json", prepared.start.tokenizer)
 

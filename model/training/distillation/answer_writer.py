@@ -26,9 +26,10 @@ from model.training.distillation.stored_answers import (
     answer_key,
     is_answers_folder,
     manifest_text,
+    next_shard,
     read_answers_manifest,
     read_keys,
-    shard_paths,
+    shard_path,
 )
 from model.training.fit.progress_log import log_progress
 from model.training.fit.recipe import HeadsRecipe
@@ -78,7 +79,7 @@ def store_answers(
     done = read_keys(out)
     log_progress("answers", texts_of_recipe=len(examples), files=len(files), answered_before=len(done))
     model = multi_head(checkpoint).to(own_device()).float().eval()
-    number, started, written = len(shard_paths(out)), time.monotonic(), 0
+    number, started, written = next_shard(out), time.monotonic(), 0
     for chunk in _new_texts([*examples], files, done, forbidden, size=shard):
         _write_shard(out, number, _answer(model, checkpoint, manifest.heads, chunk))
         number += 1
@@ -199,5 +200,4 @@ def _write_shard(out: Path, number: int, tensors: Mapping[str, Any]) -> None:
 
     from model.training.fit.run_state import write_tensors
 
-    path = out / f"answers-{number:05d}.safetensors"
-    write_tensors(path, {name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+    write_tensors(shard_path(out, number), {name: torch.from_numpy(tensor) for name, tensor in tensors.items()})

@@ -59,8 +59,17 @@ def is_answers_folder(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
+def shard_path(folder: Path, number: int) -> Path:
+    return folder / f"answers-{number:05d}.safetensors"
+
+
 def shard_paths(folder: Path) -> list[Path]:
     return sorted(folder.glob("answers-*.safetensors"))
+
+
+def next_shard(folder: Path) -> int:
+    """A number above those of all shards: their count would be taken again if a damaged shard was removed."""
+    return 1 + max((int(path.stem.removeprefix("answers-")) for path in shard_paths(folder)), default=-1)
 
 
 def read_answers_manifest(folder: Path) -> AnswersManifest:

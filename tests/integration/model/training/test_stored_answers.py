@@ -1,6 +1,7 @@
 """A teacher's answers: stored once, and learnt by students with another tokenizer, with and without labels."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,29 @@ def test_a_killed_pass_continues_after_its_last_shard(world: Path, tmp_path: Pat
     assert (written, after[:2]) == ([0, 1], before)
     assert manifest.complete
     assert manifest.texts == read_answers_manifest(world / "answers").texts
+
+
+def test_a_removed_shard_is_answered_again_beside_the_others(world: Path, tmp_path: Path) -> None:
+    from model.training.distillation.answer_writer import store_answers
+    from model.training.distillation.stored_answers import read_keys, shard_paths
+
+    shutil.copytree(world / "answers", tmp_path / "out")
+    expected = read_keys(tmp_path / "out")
+    shard_paths(tmp_path / "out")[0].unlink()
+    store_answers(world / "teacher", tmp_path / "out", data=world / "data", recipe=a_recipe())
+    assert read_keys(tmp_path / "out") == expected
+
+
+def test_a_run_is_not_resumed_with_another_teachers_answers(world: Path, tmp_path: Path) -> None:
+    from model.training.run import train
+
+    shutil.copytree(world / "answers", tmp_path / "answers")
+    settings: dict[str, Any] = {"recipe": a_recipe(teacher=Teacher(), epochs=1, average=1), "base": world / "base"}
+    train(world / "data", tmp_path / "out", teacher=tmp_path / "answers", **settings)
+    manifest = json.loads((tmp_path / "answers" / "answers.json").read_text())
+    (tmp_path / "answers" / "answers.json").write_text(json.dumps(manifest | {"version": "another"}))
+    with pytest.raises(ConfigError, match="contains a run with another recipe, base or data"):
+        train(world / "data", tmp_path / "out", teacher=tmp_path / "answers", **settings)
 
 
 def test_answers_of_other_weights_are_refused(world: Path, tmp_path: Path) -> None:
