@@ -141,13 +141,19 @@ def load_heads(folder: Path) -> HeadsCheckpoint:
     return HeadsCheckpoint(manifest, config, tensors, tokenizer, marker)
 
 
+def is_servable(config: Mapping[str, Any]) -> bool:
+    """Whether the engines besides torch can run the network: BERT, reading its first token."""
+    return bool(config["model_type"] != TEACHER and config.get("pooling", "first") == "first")
+
+
 def check_servable(checkpoint: HeadsCheckpoint) -> None:
-    """Raises ConfigError unless the engines besides torch can run the network: BERT, reading its first token."""
-    kind, pooling = checkpoint.config["model_type"], checkpoint.config.get("pooling", "first")
-    if kind == TEACHER or pooling != "first":
+    """Raises ConfigError unless the network `is_servable`."""
+    config = checkpoint.config
+    if not is_servable(config):
         raise ConfigError(
-            f"The weights {checkpoint.manifest.name} are a teacher's ({kind}, pooling {pooling}): only torch runs "
-            "them. Distil a student from them: brandpulse model train --help."
+            f"The weights {checkpoint.manifest.name} are a teacher's ({config['model_type']}, pooling "
+            f"{config.get('pooling', 'first')}): only torch runs them. Distil a student from them: "
+            "brandpulse model train --help."
         )
 
 

@@ -68,9 +68,10 @@ def pack_whole_post(
     config: Mapping[str, Any],
     tokenizer: Path,
     manifest: WholePostManifest,
+    layers_in_int8: bool = False,
 ) -> WholePostManifest:
     """Writes a weights folder and returns its manifest with the version filled in."""
-    write_network(folder, tensors, config=config, tokenizer=tokenizer)
+    write_network(folder, tensors, config=config, tokenizer=tokenizer, layers_in_int8=layers_in_int8)
     manifest = replace(manifest, version=_version(folder))
     write_manifest(folder, manifest)
     return manifest

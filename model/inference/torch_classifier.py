@@ -70,7 +70,9 @@ def _bert_classifier(config: Mapping[str, Any], tensors: Mapping[str, Floats]) -
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
-    model = BertForSequenceClassification(BertConfig(**config))
+    # The config of a trained encoder names no labels, and transformers then builds a classifier for two.
+    names = {"id2label": dict(enumerate(SENTIMENT)), "label2id": {label: at for at, label in enumerate(SENTIMENT)}}
+    model = BertForSequenceClassification(BertConfig(**dict(config) | names))
     model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, assign=True)
     return model
 
@@ -91,5 +93,4 @@ def whole_post_bert(weights: Path) -> tuple[Any, int]:
     tensors = {name: tensor for name, tensor in multi_head.tensors.items() if name.startswith("bert.")}
     for ours, theirs in WHOLE_POST_NAMES.items():
         tensors |= {theirs + part: multi_head.tensors[ours + part] for part in ("weight", "bias")}
-    names = {"id2label": dict(enumerate(SENTIMENT)), "label2id": {label: at for at, label in enumerate(SENTIMENT)}}
-    return _bert_classifier(dict(multi_head.config) | names, tensors), multi_head.manifest.max_tokens
+    return _bert_classifier(multi_head.config, tensors), multi_head.manifest.max_tokens

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.checkpoints.multi_head import EARLY, HeadsManifest, load_heads, pack_heads, write_heads_manifest
-from model.checkpoints.weights_folder import TEACHER
+from model.checkpoints.multi_head import EARLY, HeadsManifest, is_servable, load_heads, pack_heads, write_heads_manifest
 from model.checkpoints.whole_post import WholePostManifest, load_whole_post, pack_whole_post, write_manifest
 from model.cpu.activation_ranges import activation_ranges, multi_head_ranges
 from model.graphs.torch_multihead import EXIT_LAYER, MultiHead
+from model.inference.torch_classifier import WHOLE_POST_NAMES
 from model.inputs.target_marking import MarkedText
 from model.spec.heads import HEADS, POST_HEADS, SENTIMENT
 from model.training.calibration import Calibration
@@ -48,8 +48,8 @@ def pack_run(
 ) -> str:
     """Packs *model* into *out* and returns the version; *late* and *soon* calibrate the full depth and the exit.
 
-    A run that trained only `sentiment` on a plain encoder is packed as whole-post weights: the same computation, under
-    the names of BertForSequenceClassification.
+    A run that trained only `sentiment` on a plain BERT encoder is packed as whole-post weights: the same computation,
+    under the names of BertForSequenceClassification.
     """
     sources = [name for source in recipe.sources for name in source.names] + [own.file for own in recipe.own]
     common: dict[str, Any] = {
@@ -64,10 +64,16 @@ def pack_run(
     }
     config = json.loads(model.bert.config.to_json_string())
     arrays = {name: tensor.detach().float().cpu().numpy() for name, tensor in model.state_dict().items()}
-    if recipe.weights.keys() == {"sentiment"} and facts.before is None:
+    servable, layers_in_int8 = is_servable(config), recipe.stored == "int8"
+    if recipe.weights.keys() == {"sentiment"} and facts.before is None and servable:
         whole = WholePostManifest(**common, labels=SENTIMENT, temperature=late.temperatures["sentiment"])
         whole = pack_whole_post(
-            out, whole_post_tensors(arrays), config=config, tokenizer=facts.tokenizer, manifest=whole
+            out,
+            whole_post_tensors(arrays),
+            config=config,
+            tokenizer=facts.tokenizer,
+            manifest=whole,
+            layers_in_int8=layers_in_int8,
         )
         whole = replace(whole, ranges=activation_ranges(load_whole_post(out), [post.text for post in posts]))
         write_manifest(out, whole)
@@ -84,14 +90,9 @@ def pack_run(
         exit_confidence=exit_confidence,
     )
     manifest = pack_heads(
-        out,
-        arrays,
-        config=config,
-        tokenizer=facts.tokenizer,
-        manifest=manifest,
-        layers_in_int8=recipe.stored == "int8",
+        out, arrays, config=config, tokenizer=facts.tokenizer, manifest=manifest, layers_in_int8=layers_in_int8
     )
-    if config["model_type"] == TEACHER or model.pooling != "first":
+    if not servable:
         return manifest.version  # int8 is for the engines that cannot run it
     return write_heads_manifest(out, replace(manifest, ranges=multi_head_ranges(load_heads(out), posts))).version
 
@@ -104,8 +105,7 @@ def _untrained(recipe: HeadsRecipe, before: HeadsManifest | None) -> tuple[str, 
 
 def whole_post_tensors(arrays: Arrays) -> dict[str, npt.NDArray[np.float32]]:
     """The encoder and the head `sentiment` under the names of BertForSequenceClassification: the same computation."""
-    named = {"heads.dense.sentiment": "bert.pooler.dense", "heads.out.sentiment": "classifier"}
     kept = {name: array for name, array in arrays.items() if name.startswith("bert.")}
     return kept | {
-        f"{new}.{part}": arrays[f"{old}.{part}"] for old, new in named.items() for part in ("weight", "bias")
+        theirs + part: arrays[ours + part] for ours, theirs in WHOLE_POST_NAMES.items() for part in ("weight", "bias")
     }

@@ -129,11 +129,14 @@ def freeze_layers(model: MultiHead, layers: int) -> None:
 
 
 def zero_untrained_heads(model: MultiHead, trained: Iterable[str]) -> None:
-    """Heads that are not *trained* predict all labels equally: random weights must not look like predictions."""
+    """Heads that are not *trained* predict all labels equally: random weights must not look like predictions.
+
+    They stay so: without a fixed last layer, the target's loss would change the sentiment, whose logits it reads.
+    """
     for side in (model.heads, *([model.exit] if model.exit is not None else [])):
         for name in BY_NAME.keys() - set(trained):
             for parameter in side.out[name].parameters():
-                nn.init.zeros_(parameter)
+                nn.init.zeros_(parameter).requires_grad_(False)
         if side.target_from_sentiment is not None and "target" not in trained:
             nn.init.zeros_(side.target_from_sentiment.weight)
 
