@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _MEAN = ""
-"""Stands among the names of subsets for their mean. No subset has an empty name."""
+"""Name of the mean of the subsets, beside their own names. No subset has an empty name."""
 _MACRO = {"recall": "macro_recall", "F1": "macro_f1"}
 """Column of the table -> metric."""
 _SHORT_NAME = 8
