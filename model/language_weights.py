@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "BRANDPULSE_MODEL_LANGUAGES"
 OFF, SHIPPED = "off", "shipped"
+EXAMPLE = f"{VARIABLE}=de=/models/german,fr=/models/french"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ def load_language_model(
     """As `model.loader.load_scorer`, with weights for other languages beside *weights*.
 
     These are those of BRANDPULSE_MODEL_LANGUAGES, and the shipped ones unless *weights* are other than the shipped
-    default, or the setting says otherwise. Raises ConfigError if that setting is wrong, or needs weights that declare
-    their languages.
+    default, or the setting says otherwise. Raises ConfigError if that setting is wrong, names shipped weights that this
+    version lacks, or needs weights that declare their languages.
     """
     # Imports are local: a command that only shows its help must not wait for numpy.
     from brandpulse.config.settings import load_settings
@@ -102,6 +103,11 @@ def _folders(setting: str, own: Sequence[str], *, shipped: bool) -> dict[str, Pa
             f"{VARIABLE}={setting} needs default weights that declare their languages (`languages` in model.json); "
             "these declare none and score every text. Unset it, or use weights that declare them"
         )
+    if wanted and not MULTILINGUAL_WEIGHTS.is_dir():
+        raise ConfigError(
+            f"{VARIABLE}={setting}: this version ships no multilingual weights. Remove `{SHIPPED}`, and name folders "
+            f"of your own: {EXAMPLE}"
+        )
     folders: dict[str, Path] = {}
     if (shipped if wanted is None else wanted) and MULTILINGUAL_WEIGHTS.is_dir():
         others = languages_of("auto", MULTILINGUAL_WEIGHTS)
@@ -122,16 +128,15 @@ def parse_languages(setting: str) -> tuple[dict[str, Path], bool | None]:
             shipped = item == SHIPPED
             continue
         language, equals, folder = (part.strip() for part in item.partition("="))
-        example = f"For example: {VARIABLE}=de=/models/german,fr=/models/french"
         if not equals or not folder or not re.fullmatch("[a-z]{2}", language):
             raise ConfigError(
                 f"{VARIABLE}: expected `off`, `shipped`, or a language of two letters and a folder as CODE=FOLDER, "
-                f"got {item!r}. {example}"
+                f"got {item!r}. For example: {EXAMPLE}"
             )
         if language in folders:
             raise ConfigError(f"{VARIABLE}: language {language!r} is given twice, the second time as {item!r}")
         if not Path(folder).is_dir():
-            raise ConfigError(f"{VARIABLE}: the folder of {item!r} does not exist. {example}")
+            raise ConfigError(f"{VARIABLE}: the folder of {item!r} does not exist. For example: {EXAMPLE}")
         folders[language] = Path(folder)
     return folders, shipped
 

@@ -63,6 +63,16 @@ def test_shipped_multilingual_weights_are_used_as_set(
     assert set(model.routed) == expected
 
 
+def test_setting_that_names_missing_shipped_weights_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    english = a_brand_folder(tmp_path / "english", languages=("en",))
+    monkeypatch.setattr("model.language_weights.MULTILINGUAL_WEIGHTS", tmp_path / "nowhere")
+    monkeypatch.setenv("BRANDPULSE_MODEL_LANGUAGES", "shipped")
+    with pytest.raises(ConfigError, match="BRANDPULSE_MODEL_LANGUAGES=shipped: this version ships no multilingual"):
+        load_language_model("openvino", english, 1, precision="fp32")
+
+
 def test_weights_of_a_language_replace_the_shipped_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     english = a_brand_folder(tmp_path / "english", languages=("en",))
     german = a_brand_folder(tmp_path / "german", name="german", seed=5)
