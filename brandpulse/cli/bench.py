@@ -298,7 +298,7 @@ def languages(
     """Measure the language identification: accuracy by language and length of text, time and memory."""
     from brandpulse.bench.languages import GOLD_FILE, run
 
-    run(data or [GOLD_FILE], languages=supported.split(","), json_out=json_out)
+    run(data or [GOLD_FILE], languages=[code.strip() for code in supported.split(",")], json_out=json_out)
 
 
 @app.command()

@@ -77,6 +77,7 @@ class GoldRows:
             targets=tuple(self.targets[at] for at in chosen),
             lines=tuple(self.lines[at] for at in chosen),
             values=self.values[list(chosen)],
+            subsets=tuple(self.subsets[at] for at in chosen) if self.subsets else (),
         )
 
 

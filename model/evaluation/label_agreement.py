@@ -52,8 +52,8 @@ def read_label_pairs(first: Path, second: Path, field: str, second_field: str | 
         LabelPair(
             id=number,
             text=row["text"],
-            target=row.get("target") or "",
-            kind=row.get("kind") or "",
+            target=str(row.get("target") or ""),
+            kind=str(row.get("kind") or ""),
             first=_long(row[field]),
             second=_long(others[number][second_field]),
         )

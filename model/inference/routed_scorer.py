@@ -51,10 +51,6 @@ class RoutedScorer:
     def heads(self) -> tuple[str, ...]:
         return self._default.heads
 
-    def scorer_of(self, language: str) -> Scorer:
-        """The scorer of posts in *language*."""
-        return self._routes.get(language, self._default)
-
     def score(self, posts: Sequence[MarkedText]) -> Scores:
         return self.begin(posts)()
 

@@ -119,3 +119,9 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"rows\.jsonl\.gz, line 1: cannot be read"):
         read_gold(path, "sentiment")
+
+
+def test_chosen_rows_keep_their_subsets(tmp_path: Path) -> None:
+    rows = [{"sentiment": "pos", "kind": "plain"}, {"sentiment": "neg", "kind": "irony"}]
+    gold = read_gold(a_file(tmp_path, rows), "sentiment", by="kind")
+    assert gold.rows([1]).subsets == ("irony",)

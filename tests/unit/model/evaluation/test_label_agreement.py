@@ -55,6 +55,13 @@ def test_a_kind_with_few_rows_has_no_kappa() -> None:
     assert kinds["few"] == {"n": 2, "raw": 0.5, "ci": {"raw": [0.0, 1.0]}}
 
 
+def test_kinds_may_be_numbers_and_words(tmp_path: Path) -> None:
+    rows = [{"id": str(kind), "text": "a post", "kind": kind, "target_sentiment": "neg"} for kind in (2, "plain")]
+    path = tmp_path / "labels.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    assert list(agreement_report(read_label_pairs(path, path, "target_sentiment"))["kinds"]) == ["2", "plain"]
+
+
 def test_rows_are_matched_by_id_and_short_labels_equal_long_ones(tmp_path: Path) -> None:
     first = label_file(tmp_path / "first.jsonl", ["neg", "irrelevant", "pos"])
     lines = label_file(tmp_path / "second.jsonl", ["negative", "irr", "neu"], text=False).read_text().splitlines()
