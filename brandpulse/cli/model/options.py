@@ -1,7 +1,7 @@
 """Options that several commands of `brandpulse model` share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,3 +20,8 @@ TiersOption = Annotated[
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="Number of CPU cores to use. Default: all.")]
 TextsArgument = Annotated[list[str] | None, typer.Argument(help="Texts. Default: the lines of standard input.")]
+
+
+def existing_folder(text: str) -> Any:
+    """An option that takes a folder that exists; *text* is its help."""
+    return typer.Option(exists=True, file_okay=False, help=text)

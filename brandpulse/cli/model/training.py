@@ -7,23 +7,13 @@ from typing import Annotated
 
 import typer
 
-from brandpulse.cli.model.options import TextsArgument
+from brandpulse.cli.model.options import TextsArgument, existing_folder
 
-DataOption = Annotated[
-    Path, typer.Option(exists=True, file_okay=False, help="Folder with the files that the recipe names.")
-]
+DataOption = Annotated[Path, existing_folder("Folder with the files that the recipe names.")]
 OutOption = Annotated[Path, typer.Option(help="Folder to write. OUT.run keeps the state to resume a killed run.")]
 RecipeOption = Annotated[str, typer.Option(help="Name of a shipped recipe, or a YAML file.")]
-BaseOption = Annotated[
-    Path | None,
-    typer.Option(exists=True, file_okay=False, help="Encoder or weights to start from. Default: MiniLM-L6."),
-]
-TeacherOption = Annotated[
-    Path,
-    typer.Option(
-        exists=True, file_okay=False, help="Weights folder of a teacher, or its stored answers (`model answers`)."
-    ),
-]
+BaseOption = Annotated[Path | None, existing_folder("Encoder or weights to start from. Default: MiniLM-L6.")]
+TEACHER = "Weights folder of a teacher, or its stored answers (`model answers`)."
 SeedOption = Annotated[
     int | None,
     typer.Option(
@@ -51,14 +41,7 @@ def train(
     out: OutOption,
     recipe: RecipeOption = "brand",
     base: BaseOption = None,
-    teacher: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            help="Weights folder of a teacher, or its stored answers (`model answers`). Default: none.",
-        ),
-    ] = None,
+    teacher: Annotated[Path | None, existing_folder(f"{TEACHER} Default: none.")] = None,
     test: TestOption = None,
     epochs: EpochsOption = None,
     rows: RowsOption = None,
@@ -86,16 +69,14 @@ def train(
 
 def distil(
     *,
-    teacher: TeacherOption,
+    teacher: Annotated[Path, existing_folder(TEACHER)],
     data: DataOption,
     out: OutOption,
     recipe: RecipeOption = "student",
     base: Annotated[
         Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            help="Encoder or weights to start from. Default: the teacher's weights; with stored answers, MiniLM-L6.",
+        existing_folder(
+            "Encoder or weights to start from. Default: the teacher's weights; with stored answers, MiniLM-L6."
         ),
     ] = None,
     test: TestOption = None,
@@ -113,12 +94,9 @@ def distil(
 
 def answers(
     *,
-    weights: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Weights folder of the teacher.")],
+    weights: Annotated[Path, existing_folder("Weights folder of the teacher.")],
     out: Annotated[Path, typer.Option(help="Folder to write, or with answers of these weights: they are kept.")],
-    data: Annotated[
-        Path | None,
-        typer.Option(exists=True, file_okay=False, help="Folder with the files that the recipe names. Default: none."),
-    ] = None,
+    data: Annotated[Path | None, existing_folder("Folder with the files that the recipe names. Default: none.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Recipe whose training posts are answered. Default: none.")] = None,
     texts: Annotated[
         list[Path] | None,
@@ -168,14 +146,10 @@ def average(
 
 def finish(
     *,
-    run: Annotated[
-        Path, typer.Option(exists=True, file_okay=False, help="Folder of a training run: snap/ and tokenizer.json.")
-    ],
+    run: Annotated[Path, existing_folder("Folder of a training run: snap/ and tokenizer.json.")],
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Weights folder to write.")],
-    snapshots: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of the snapshots. Default: RUN/snap.")
-    ] = None,
+    snapshots: Annotated[Path | None, existing_folder("Folder of the snapshots. Default: RUN/snap.")] = None,
     recipe: RecipeOption = "brand",
     base: BaseOption = None,
 ) -> None:
@@ -279,9 +253,7 @@ def few_shot(
 def label(
     texts: TextsArgument = None,
     *,
-    weights: Annotated[
-        Path, typer.Option(exists=True, file_okay=False, help="Classifier folder that `few-shot` wrote.")
-    ],
+    weights: Annotated[Path, existing_folder("Classifier folder that `few-shot` wrote.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text.")] = False,
 ) -> None:
     """Print your own label for each text, and its probability."""

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from brandpulse.cli.model.options import EngineOption, PrecisionOption, ThreadsOption, TiersOption
+from brandpulse.cli.model.options import EngineOption, PrecisionOption, ThreadsOption, TiersOption, existing_folder
+from brandpulse.cli.model.training import BaseOption, RecipeOption
 from model.spec.weights import WEIGHTS
 
-FolderOption = Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder with the data sets.")]
+FolderOption = Annotated[Path, existing_folder("Folder with the data sets.")]
 
 
 def split(
@@ -42,19 +43,20 @@ def split(
 
 def gap(
     *,
-    data: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder that `model split` wrote.")],
+    data: Annotated[Path, existing_folder("Folder that `model split` wrote.")],
     weights: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="Weights folder. Repeat it for several seeds: the mean and the spread are reported. "
+        existing_folder(
+            "Weights folder. Repeat it for several seeds: the mean and the spread are reported. "
             "Default: the shipped weights."
         ),
     ] = None,
     against: Annotated[
-        list[Path] | None,
-        typer.Option(exists=True, file_okay=False, help="Weights to compare with (paired). Repeat it for its seeds."),
+        list[Path] | None, existing_folder("Weights to compare with (paired). Repeat it for its seeds. Default: none.")
     ] = None,
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write the report to this file.")] = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write the report to this file. Default: none.")
+    ] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="Maximum number of posts of each part. Default: all.")] = None,
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
@@ -86,16 +88,13 @@ def leave_out(
     *,
     data: FolderOption,
     out: Annotated[Path, typer.Option(help="Folder for the runs and the report. Called again, it continues.")],
-    recipe: Annotated[str, typer.Option(help="Name of a shipped recipe, or a YAML file.")] = "short",
+    recipe: RecipeOption = "short",
     source: Annotated[
         list[str] | None,
         typer.Option(help="Set to leave out. Repeatable. Default: each set of the recipe with targets."),
     ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Maximum number of training posts of each run.")] = 12_000,
-    base: Annotated[
-        Path | None,
-        typer.Option(exists=True, file_okay=False, help="Encoder or weights to start from. Default: MiniLM-L6."),
-    ] = None,
+    base: BaseOption = None,
     threads: ThreadsOption = None,
 ) -> None:
     """Train a short run without each source, and measure it on that source's posts."""
