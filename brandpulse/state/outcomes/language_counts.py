@@ -24,12 +24,13 @@ def with_added_languages(before: LanguageCounts, added: AddedLanguages) -> Langu
     """*before* with the posts that a batch *added*."""
     if not added:
         return before
-    counts = {brand: dict(languages) for brand, languages in before}
+    counts = dict(before)
     for (brand, language), posts in sorted(added.items()):
         kept = brand if brand in counts or len(counts) < BRANDS else OTHER_BRANDS
-        languages = counts.setdefault(kept, {})
+        languages = dict(counts.get(kept, ()))
         languages[language] = languages.get(language, 0) + posts
-    return tuple((brand, tuple(sorted(languages.items()))) for brand, languages in sorted(counts.items()))
+        counts[kept] = tuple(sorted(languages.items()))
+    return tuple(sorted(counts.items()))
 
 
 def encode_language_counts(counts: LanguageCounts) -> bytes:
