@@ -22,7 +22,7 @@ def average(runs: Sequence[Path], out: Path, *, data: Path, recipe: HeadsRecipe,
     has other shapes, another tokenizer or another start than the first.
     """
     from model.inference.torch_scorer import multi_head
-    from model.training.data.corpus import check_sources, encode_validation, read_sources
+    from model.training.data.corpus import encode_validation, read_texts
     from model.training.packaging import RunFacts
     from model.training.snapshot_selection import finish_snapshots
 
@@ -33,7 +33,7 @@ def average(runs: Sequence[Path], out: Path, *, data: Path, recipe: HeadsRecipe,
         _check_equal_start(runs[0], first, run)
     if out.resolve() in {run.resolve() for run in runs}:
         raise ConfigError(f"--out {out}: one of the runs; set another folder")
-    texts = check_sources(read_sources(data, recipe), tests)
+    texts = read_texts(data, recipe, tests=tests)
     manifest = first.manifest
     versions = {run.name: load_heads(run).manifest.version for run in runs}
     return finish_snapshots(

@@ -49,6 +49,8 @@ def leave_one_out(
     """
     known = [name for source in recipe.sources for name in source.names]
     chosen = list(sources) or [name for name in known if _has_targets(data, name)]
+    if not chosen:
+        raise ConfigError(f"The recipe {recipe.name} has no source with a sentiment towards a target: set --source.")
     for name in chosen:
         _recipe_without(recipe, name)  # an invalid name must stop the command before the first long run
     try:
@@ -144,6 +146,12 @@ def _recipe_without(recipe: HeadsRecipe, name: str) -> HeadsRecipe:
     if not sources or not judged_by:
         missing = "sources" if not sources else "judged_by"
         raise ConfigError(f"--source {name}: without it the recipe {recipe.name} has nothing left in `{missing}`.")
+    for head in recipe.fitted_offsets:
+        if f"{head}_recall" not in judged_by.values():
+            raise ConfigError(
+                f"--source {name}: without it the recipe {recipe.name} has no set in `judged_by` to fit the offsets of "
+                f"{head} on (`fitted_offsets`)."
+            )
     return recipe.model_copy(update={"sources": tuple(sources), "judged_by": judged_by})
 
 

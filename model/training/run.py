@@ -113,17 +113,11 @@ def prepare(
     rows: int | None = None,
 ) -> Prepared:
     """Reads and checks the posts and creates the initial network. Raises ConfigError for invalid input."""
-    from model.training.data.corpus import check_sources, encode_texts, read_sources
+    from model.training.data.corpus import encode_texts, read_texts
     from model.training.distillation.stored_answers import StoredAnswers, is_answers_folder
     from model.training.fit.initial_weights import initial_network, teaching_model, tokenizer_of
 
-    texts = check_sources(
-        read_sources(data, recipe), tests, limit=rows, validation_limit=recipe.validation_rows, seed=recipe.first_seed
-    )
-    if unknown := [name for name in recipe.judged_by if name not in texts.validation]:
-        raise ConfigError(
-            f"judged_by.{unknown[0]}: unknown validation set; known sets are {', '.join(texts.validation)}"
-        )
+    texts = read_texts(data, recipe, tests=tests, limit=rows)
     words = (example.marked.text for _, examples, _ in texts.sources for example in examples)
     begun = initial_network(base, words, dropout=recipe.dropout, **network_settings(recipe))
     tokenizer = tokenizer_of(begun.tokenizer)

@@ -154,14 +154,15 @@ def finish(
     base: BaseOption = None,
 ) -> None:
     """Choose, calibrate and pack weights from the snapshots of a training run, finished or not."""
-    from model.training.data.corpus import check_sources, read_sources
+    from model.training.data.corpus import read_texts
     from model.training.fit.initial_weights import default_base
     from model.training.fit.recipe import HeadsRecipe, find_recipe, read_recipe
     from model.training.run import finish_run
 
     chosen = read_recipe(find_recipe(recipe), HeadsRecipe)
-    texts = check_sources(read_sources(data, chosen), validation_limit=chosen.validation_rows, seed=chosen.seed)
-    version = finish_run(run, out, texts, recipe=chosen, base=base or default_base(), snapshots=snapshots)
+    version = finish_run(
+        run, out, read_texts(data, chosen), recipe=chosen, base=base or default_base(), snapshots=snapshots
+    )
     typer.echo(f"wrote {out}, version {version}; metrics in {out / 'training.json'}")
 
 

@@ -77,6 +77,23 @@ class CheckedTexts:
     """`leak_key` of each text of a validation or test set."""
 
 
+def read_texts(
+    data: Path, recipe: HeadsRecipe, *, tests: Iterable[Path] = (), limit: int | None = None
+) -> CheckedTexts:
+    """The checked examples of *recipe* from the folder *data*; *tests* and *limit* as in `check_sources`.
+
+    Raises ConfigError for a missing or invalid file, and for an unknown set in `judged_by`.
+    """
+    texts = check_sources(
+        read_sources(data, recipe), tests, limit=limit, validation_limit=recipe.validation_rows, seed=recipe.first_seed
+    )
+    if unknown := [name for name in recipe.judged_by if name not in texts.validation]:
+        raise ConfigError(
+            f"judged_by.{unknown[0]}: unknown validation set; known sets are {', '.join(texts.validation)}"
+        )
+    return texts
+
+
 def read_sources(data: Path, recipe: HeadsRecipe) -> list[SourceRows]:
     """The sources of *recipe*: from the folder *data*, else the shipped data set of that name.
 
@@ -132,7 +149,8 @@ def _read_unlabelled(data: Path, source: Unlabelled) -> SourceRows:
     found: list[Line] = []
     for line, row in text_rows(data / source.file, source.text):
         target = str(row.get(source.target) or "") if source.target is not None else ""
-        key = leak_key(row["text"]), target.casefold()
+        # Posts of emoji alone have an empty key: they are copies only if they are equal.
+        key = leak_key(row["text"]) or row["text"], target.casefold()
         if key not in seen:
             seen.add(key)
             found.append((line, {"text": row["text"], "target": target}))
@@ -155,8 +173,8 @@ def check_sources(
     """The usable examples of *parts*: without empty texts and texts of a validation or test set.
 
     *limit* is the maximum number of training rows of all sources, for a quick test, and *validation_limit* that of each
-    validation set. Raises ConfigError with line
-    numbers if a validation row is also in one of the *tests*, which would make their metrics meaningless.
+    validation set. Raises ConfigError with line numbers if a validation row is also in one of the *tests*, which would
+    make their metrics meaningless.
     """
     test_keys = text_keys(tests)
     held_out: set[str] = set().union(*test_keys.values())
@@ -169,11 +187,12 @@ def check_sources(
                 _reject_overlap(name, path, [line for line, key in keys if key in forbidden])
             # Posts of emoji alone have an empty key: one of them must not remove all others from training.
             held_out.update(key for _, key in keys if key)
+    kept_apart = {*validation, *(path.name.split(".")[0] for path in test_keys)}
     checked, sources = CheckCounts(), []
     in_sources: dict[str, set[str]] = {}
     for part in parts:
         usable, in_sources[part.name] = _trainable_rows(
-            part, held_out, checked, with_target="target_semeval" in validation
+            part, held_out, checked, with_target="target_semeval" in kept_apart
         )
         sources.append((part, usable))
     source_counts = Counter(key for keys in in_sources.values() for key in keys)

@@ -95,9 +95,9 @@ def _recipe_texts(
     data: Path, recipe: HeadsRecipe, tests: Sequence[Path], rows: int | None
 ) -> tuple[list[MarkedText], set[str], list[str]]:
     """The training posts of *recipe*, in both forms, in random order; the keys of its validation posts; its sources."""
-    from model.training.data.corpus import check_sources, read_sources
+    from model.training.data.corpus import read_texts
 
-    texts = check_sources(read_sources(data, recipe), tests, limit=rows, seed=recipe.first_seed)
+    texts = read_texts(data, recipe, tests=tests, limit=rows)
     forms = [example.marked for _, *both in texts.sources for examples in both for example in examples]
     order = np.random.default_rng(recipe.seed).permutation(len(forms)).tolist()
     return [forms[at] for at in order], texts.held_out, [part.name for part, _, _ in texts.sources]

@@ -11,7 +11,14 @@ from brandpulse.errors import ConfigError
 from model.data.training_examples import read_rows
 from model.loader import torch_is_installed
 from model.training.fit.recipe import HeadsRecipe, Source
-from tests.support.model.training_data import a_data_folder, a_recipe, a_tiny_encoder, target_rows, write_rows
+from tests.support.model.training_data import (
+    a_data_folder,
+    a_recipe,
+    a_tiny_encoder,
+    sentiment_rows,
+    target_rows,
+    write_rows,
+)
 
 pytestmark = pytest.mark.skipif(not torch_is_installed(), reason="torch and transformers are not installed")
 
@@ -77,6 +84,24 @@ def test_a_folder_with_other_settings_is_refused(folders: tuple[Path, Path, dict
     data, out, _ = folders
     with pytest.raises(ConfigError, match=r"--out .*another recipe, base or data"):
         leave_one_out(data, out, recipe=two_sources(seed=14), base=out.parent / "base", sources=["other"])
+
+
+def test_a_recipe_without_targets_stops_before_the_first_run(tmp_path: Path) -> None:
+    from model.training.leave_one_out import leave_one_out
+
+    write_rows(tmp_path / f"tiny.{ENDS[1]}", sentiment_rows(3, 1))
+    with pytest.raises(ConfigError, match="no source with a sentiment towards a target: set --source"):
+        leave_one_out(tmp_path, tmp_path / "out", recipe=a_recipe(), base=tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_offsets_without_a_set_to_fit_on_stop_before_the_first_run(tmp_path: Path) -> None:
+    from model.training.leave_one_out import leave_one_out
+
+    recipe = two_sources(judged_by={"tiny": "sentiment_recall", "other": "target_recall"}, fitted_offsets=("target",))
+    with pytest.raises(ConfigError, match="to fit the offsets of target on"):
+        leave_one_out(tmp_path, tmp_path / "out", recipe=recipe, base=tmp_path, sources=["other"])
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from brandpulse.errors import ConfigError
-from model.training.data.corpus import CheckedTexts, check_sources, read_sources
+from model.training.data.corpus import CheckedTexts, check_sources, read_sources, read_texts
 from model.training.data.custom_file import custom_rows, split
-from model.training.fit.recipe import CustomFile, Source
+from model.training.fit.recipe import CustomFile, Source, Teacher, Unlabelled
 from tests.support.model.training_data import a_recipe, write_rows
 
 
@@ -69,6 +69,42 @@ def test_rows_of_the_target_validation_set_are_left_out(tmp_path: Path, names: t
         write_rows(tmp_path / f"{name}.train.jsonl.gz", rows)
         write_rows(tmp_path / f"{name}.val.jsonl.gz", [post(f"judged {name}")])
     assert check_sources(read_sources(tmp_path, a_recipe(sources=(Source(names=names),)))).checked.kept == kept
+
+
+def test_near_copies_of_a_tested_target_set_are_left_out(tmp_path: Path) -> None:
+    """`model leave-out` compares on a file of the target set that the recipe no longer names."""
+    write_rows(tmp_path / "sentiment_semeval.train.jsonl.gz", [post("near copy", in_target_val=True), post("new")])
+    write_rows(tmp_path / "sentiment_semeval.val.jsonl.gz", [post("judged")])
+    test = write_rows(tmp_path / "target_semeval.posts.jsonl.gz", [post("a copy that is near")])
+    texts = check_sources(read_sources(tmp_path, a_recipe(sources=(Source(names=("sentiment_semeval",)),))), [test])
+    assert (texts.checked.kept, texts.checked.leaked) == (1, 1)
+
+
+def test_a_limit_of_validation_rows_holds_for_every_reader(tmp_path: Path) -> None:
+    write_rows(tmp_path / "tiny.train.jsonl.gz", [post("another post")])
+    write_rows(tmp_path / "tiny.val.jsonl.gz", [post(f"post number {number}") for number in range(20)])
+    drawn = [
+        [example.marked.text for example in read_texts(tmp_path, recipe).validation["tiny"]]
+        for recipe in (a_recipe(validation_rows=4, start_seed=9, seed=seed) for seed in (1, 2))
+    ]
+    assert len(drawn[0]) == 4
+    assert drawn[0] == drawn[1]
+
+
+def test_an_unknown_set_to_judge_by_is_named(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        write_rows(tmp_path / f"tiny.{part}.jsonl.gz", [post(f"a post of {part}")])
+    with pytest.raises(ConfigError, match=r"judged_by\.other: unknown validation set; known sets are tiny"):
+        read_texts(tmp_path, a_recipe(judged_by={"other": "sentiment_recall"}))
+
+
+def test_unlabelled_posts_of_other_emoji_are_no_copies(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        write_rows(tmp_path / f"tiny.{part}.jsonl.gz", [post(f"a post of {part}")])
+    (tmp_path / "posts.txt").write_text("😍\n👎\n😍\nSo good\nso GOOD!\n", encoding="utf-8")
+    recipe = a_recipe(teacher=Teacher(), unlabelled=(Unlabelled(file="posts.txt"),))
+    _, unlabelled = read_sources(tmp_path, recipe)
+    assert [row["text"] for _, row in unlabelled.train] == ["😍", "👎", "So good"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
