@@ -208,13 +208,18 @@ class FewShotRecipe(Schedule):
 
 def find_recipe(name: str) -> Path:
     """The file of a shipped recipe, else the path *name*. Raises ConfigError that lists the shipped recipes."""
-    shipped = RECIPES / f"{name}.yaml"
+    return find_shipped(name, RECIPES, kind="recipe")
+
+
+def find_shipped(name: str, folder: Path, *, kind: str) -> Path:
+    """The file *name*.yaml of *folder*, else the path *name*; *kind* is the option and the noun for the error."""
+    shipped = folder / f"{name}.yaml"
     if shipped.exists():
         return shipped
     if Path(name).is_file():
         return Path(name)
-    known = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
-    raise ConfigError(f"--recipe: {name!r} is neither a file nor a shipped recipe ({known}).")
+    known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+    raise ConfigError(f"--{kind}: {name!r} is neither a file nor a shipped {kind} ({known}).")
 
 
 def read_recipe(path: Path, form: type[RecipeType]) -> RecipeType:

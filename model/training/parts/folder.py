@@ -10,7 +10,14 @@ from typing import Any
 from brandpulse.errors import ConfigError
 from brandpulse.version import VERSION
 from model.data.labelled_posts import leak_key
-from model.data.parts_manifest import MANIFEST, FileFacts, PartsManifest, file_hash, write_parts_manifest
+from model.data.parts_manifest import (
+    MANIFEST,
+    FileFacts,
+    PartsManifest,
+    file_hash,
+    read_parts_manifest,
+    write_parts_manifest,
+)
 from model.data.training_examples import numbered_rows
 from model.training.data.custom_file import custom_rows, table_rows
 from model.training.fit.recipe import CustomFile
@@ -23,16 +30,19 @@ _TRAIN, _VALIDATION = ".train.jsonl.gz", ".val.jsonl.gz"
 def split_folder(data: Path, out: Path, rule: SplitRule) -> PartsManifest:
     """Writes the sets of *data* to *out*, divided by *rule*, and returns the content of `parts.json`.
 
-    Sets that the rule does not name are copied. Equal input gives files with equal bytes. Raises ConfigError for
-    invalid input, and if *out* contains anything but an earlier result.
+    Sets that the rule does not name are copied. Equal input gives files with equal bytes. The files of an earlier
+    result in *out* are removed. Raises ConfigError for invalid input, and if *out* contains files but no earlier
+    result.
     """
-    _check_folders(data, out)
+    earlier = _check_folders(data, out)
     read = {name: _read_set(data, name, names) for name, names in rule.sets.items()}
     found = split_rows(rule, read)
     keys = part_keys(found.parts)
     held_out: set[str] = set().union(*keys.values())
     _check_names(data, rule)
     out.mkdir(parents=True, exist_ok=True)
+    for path in [path for path in out.iterdir() if path.name in earlier]:
+        path.unlink()
     (out / MANIFEST).unlink(missing_ok=True)  # without it an interrupted folder is not taken for a complete one
     for name, rows in found.parts.items():
         _write(out / f"{name}{_VALIDATION}", (row.row for row in rows))
@@ -51,13 +61,16 @@ def split_folder(data: Path, out: Path, rule: SplitRule) -> PartsManifest:
     )
 
 
-def _check_folders(data: Path, out: Path) -> None:
+def _check_folders(data: Path, out: Path) -> set[str]:
+    """Names of the files of an earlier result in *out*."""
     if out.resolve() == data.resolve():
         raise ConfigError(f"--out {out}: it is the folder of --data, whose files it would overwrite. Set another.")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: it is a file. Set a folder.")
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).exists():
         raise ConfigError(f"--out {out}: it holds files but no {MANIFEST}. Set an empty folder, or one with parts.")
+    # A part of an earlier rule would stay beside training files that hold its rows again.
+    return set(read_parts_manifest(out).files) if (out / MANIFEST).exists() else set()
 
 
 def _check_names(data: Path, rule: SplitRule) -> None:
@@ -95,9 +108,7 @@ def _write_training(data: Path, out: Path, rule: SplitRule, found: SplitRows, he
     for name, rows in found.training.items():
         kept = [row.row for row in rows if not _is_copy(row.row, held_out)]
         copied[name] = len(rows) - len(kept)
-        # A set that the parts took as a whole has no training file: a recipe that names it fails at once.
-        (out / f"{name}{_TRAIN}").unlink(missing_ok=True)
-        if rows:
+        if rows:  # A set that the parts took as a whole has no training file: a recipe that names it fails at once.
             _write(out / f"{name}{_TRAIN}", kept if rule.copies == "removed" else [row.row for row in rows])
     for path in sorted(data.glob("*.jsonl.gz")):
         name = path.name.removesuffix(_TRAIN)

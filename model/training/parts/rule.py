@@ -7,22 +7,24 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from brandpulse.errors import ConfigError
 from model.data.parts_manifest import Kind
-from model.training.fit.recipe import Settings
+from model.training.fit.recipe import Settings, find_shipped
 
 RULES = Path(__file__).parents[2] / "validation_rules"
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
-_MOMENT = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d)?)?)?)?)?")
+_MOMENT = r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d)?)?)?)?)?"
+_TIME = re.compile(_MOMENT + r"([.,]\d+)?( ?(Z|UTC|[+-]\d\d(:?\d\d)?))?", re.ASCII)
 
 
 def _moment(value: object) -> object:
-    """YAML reads 2015 as a number and 2015-10-05 as a date."""
-    return str(value) if isinstance(value, int | datetime.date) and not isinstance(value, bool) else value
+    """*value* as text, with `T` before the hour. YAML reads 2015 as a number and 2015-10-05 as a date."""
+    if isinstance(value, int | datetime.date) and not isinstance(value, bool):
+        value = str(value)
+    return value.replace(" ", "T") if isinstance(value, str) else value
 
 
-Moment = Annotated[str, BeforeValidator(_moment), Field(pattern=f"^{_MOMENT.pattern}$")]
+Moment = Annotated[str, BeforeValidator(_moment), Field(pattern=f"^{_MOMENT}$")]
 Percent = Annotated[int, Field(ge=0, le=100)]
 Range = tuple[Percent, Percent]
 
@@ -125,15 +127,12 @@ class SplitRule(Settings):
 
 def find_rule(name: str) -> Path:
     """The file of a shipped rule, else the path *name*. Raises ConfigError that lists the shipped rules."""
-    shipped = RULES / f"{name}.yaml"
-    if shipped.exists():
-        return shipped
-    if Path(name).is_file():
-        return Path(name)
-    known = ", ".join(sorted(path.stem for path in RULES.glob("*.yaml")))
-    raise ConfigError(f"--rule: {name!r} is neither a file nor a shipped rule ({known}).")
+    return find_shipped(name, RULES, kind="rule")
 
 
 def is_moment(value: str) -> bool:
-    """Whether *value* begins with a date such as 2015-10."""
-    return _MOMENT.match(value) is not None
+    """Whether *value* is a date such as 2015-10, or a time such as 2015-10-05T12:00:00.5Z or 2015-10-05 12:00 +01:00.
+
+    Other forms (2015/10/05, 20151005, seconds) have another order as text, in which rows are compared.
+    """
+    return _TIME.fullmatch(value) is not None

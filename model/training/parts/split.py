@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from brandpulse.errors import ConfigError
@@ -33,13 +33,12 @@ class SplitRows:
 
     training: dict[str, list[SetRow]]
     parts: dict[str, list[SetRow]]
-    copied_texts: dict[str, int] = field(default_factory=dict)
-    """Set -> training rows whose text is in a part."""
 
 
 def percentile(seed: str, value: str) -> int:
     """A number from 0 to 99 that depends on *seed* and *value* only, equal for other case."""
-    digest = hashlib.sha256(f"{seed}:{value.casefold()}".encode()).digest()
+    # JSON may hold half a surrogate pair, which UTF-8 has no form for.
+    digest = hashlib.sha256(f"{seed}:{value.casefold()}".encode(errors="surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") % 100
 
 
@@ -132,7 +131,7 @@ def topics_of(rows: Iterable[SetRow]) -> set[str]:
 
 def _cut(time: str, moment: str) -> str:
     """*time* as far as *moment* is written; `2015-10-05 12` and `2015-10-05T12` are equal."""
-    return time[: len(moment)].replace(" ", "T") if "T" in moment else time[: len(moment)]
+    return time[: len(moment)].replace(" ", "T")
 
 
 def _drawn(share: tuple[int, int], seed: str, value: str) -> bool:

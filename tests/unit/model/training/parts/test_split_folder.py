@@ -96,6 +96,45 @@ def test_equal_input_gives_equal_bytes_as_the_manifest_states(data: Path, tmp_pa
     assert first.parts["topics"].topics == len([topic for topic in TOPICS if percentile("topic", topic) < 30])
 
 
+def test_a_second_rule_leaves_no_part_of_the_first(data: Path, tmp_path: Path) -> None:
+    split_folder(data, tmp_path / "out", rule(NEWEST))
+    (tmp_path / "out" / "mine.val.jsonl.gz").write_bytes((data / "reviews.val.jsonl.gz").read_bytes())
+    manifest = split_folder(data, tmp_path / "out", rule(TOPIC_PART))
+    assert not (tmp_path / "out" / "newest.val.jsonl.gz").exists()
+    assert (tmp_path / "out" / "mine.val.jsonl.gz").exists()
+    assert "topics.val.jsonl.gz" in manifest.files
+
+
+@pytest.mark.parametrize("since", ["2025-11-03T12", "'2025-11-03 12'", "2025-11-03 12:00:00"])
+@pytest.mark.parametrize("separator", ["T", " "])
+def test_an_hour_is_compared_alike_in_each_form(tmp_path: Path, since: str, separator: str) -> None:
+    times = [f"2025-11-03{separator}{hour}:00:00Z" for hour in ("08", "12", "16")]
+    write(tmp_path / "data", "reviews.train", [post(number, ts=time) for number, time in enumerate(times)])
+    path = tmp_path / "rule.yaml"
+    path.write_text(f"sets: {{reviews: {{time: ts}}}}\nparts: [{{name: newest, of: reviews, since: {since}}}]")
+    split_folder(tmp_path / "data", tmp_path / "out", read_recipe(path, SplitRule))
+    assert [row["ts"] for row in read_rows(tmp_path / "out" / "newest.val.jsonl.gz")] == times[1:]
+
+
+@pytest.mark.parametrize("time", ["2025/11/05", "20251105", "1762300800", "2025-1-5", "5.11.2025"])
+def test_a_time_of_another_order_is_named(tmp_path: Path, time: str) -> None:
+    write(tmp_path / "data", "reviews.train", [post(1), post(2, ts=time)])
+    with pytest.raises(ConfigError, match=f"line 2: ts: expected a time such as 2015-10-05T12:00, got '{time}'"):
+        split_folder(tmp_path / "data", tmp_path / "out", rule(NEWEST))
+
+
+@pytest.mark.parametrize("time", ["2025", "2025-11-05", "2025-11-05 10:00:00+00:00", "2025-11-05T10:00:00.123Z"])
+def test_a_time_in_the_order_of_its_text_is_read(tmp_path: Path, time: str) -> None:
+    write(tmp_path / "data", "reviews.train", [post(10), post(11), post(2, ts=time)])
+    assert split_folder(tmp_path / "data", tmp_path / "out", rule(NEWEST)).sets["reviews"].without_time == 0
+
+
+def test_a_topic_with_half_a_surrogate_pair_is_drawn_like_others(data: Path, tmp_path: Path) -> None:
+    write(data, "reviews.train", [post(number) for number in range(240)] + [post(1, target="Bro\ud83dken")])
+    manifest = split_folder(data, tmp_path / "out", rule(TOPIC_PART))
+    assert manifest.parts["topics"].rows + manifest.sets["reviews"].kept == 241
+
+
 def test_another_seed_draws_other_topics(data: Path, tmp_path: Path) -> None:
     drawn = [
         {row["target"] for row in read_rows(tmp_path / seed / "topics.val.jsonl.gz")}
