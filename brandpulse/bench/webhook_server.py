@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 from pydantic import SecretStr
 
 from brandpulse.kafka.client import producer_config
-from brandpulse.runtime.lifecycle import stop_event
+from brandpulse.runtime.lifecycle import listening, stop_event
 from brandpulse.runtime.metric_definitions import INGEST_METRICS
 from brandpulse.runtime.metrics import Telemetry
 from ingest.sources.delivery import PostDelivery
@@ -27,7 +27,7 @@ TOKEN = "the token of the bench"  # noqa: S105 - of a server that lives for seco
 
 
 def receiver_app(servers: str, topic: str) -> web.Application:
-    """The receiver as `ingest run` has it, with one bearer sender."""
+    """The receiver of `ingest run`, with one bearer sender."""
     sender = SenderSettings(name="bench", kind="bearer", secret_env=("BENCH",), posts_per_second=100_000)
     config = WebhookConfig(WebhookSettings(senders=(sender,)), ((SecretStr(TOKEN),),))
     return Receiver(config, PostDelivery(servers, topic), Telemetry(INGEST_METRICS)).app()
@@ -79,11 +79,8 @@ async def _serve(kind: str, port: int, servers: str, topic: str) -> None:
         app = bare_app(servers, topic, json.loads, _encode_json)
     else:
         app = bare_app(servers, topic, msgspec.json.decode, msgspec.json.encode)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    await stop.wait()
-    await runner.cleanup()
+    async with listening(app, "127.0.0.1", port):
+        await stop.wait()
 
 
 if __name__ == "__main__":
