@@ -5,8 +5,16 @@ from typing import Annotated
 
 import typer
 
-from brandpulse.cli.model.options import EngineOption, PrecisionOption, ThreadsOption, TiersOption, existing_folder
+from brandpulse.cli.model.options import (
+    EngineOption,
+    PrecisionOption,
+    ThreadsOption,
+    TiersOption,
+    WeightsOption,
+    existing_folder,
+)
 from brandpulse.cli.model.training import BaseOption, RecipeOption
+from model.spec.options import Precision
 from model.spec.weights import WEIGHTS
 
 FolderOption = Annotated[Path, existing_folder("Folder with the data sets.")]
@@ -84,6 +92,36 @@ def gap(
     typer.echo(tables(report))
 
 
+def figures(
+    *,
+    data: Annotated[Path, existing_folder("Folder with NAME.val.jsonl.gz of the known sets.")],
+    weights: WeightsOption = WEIGHTS,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write the report to this file. Default: none.")
+    ] = None,
+    against: Annotated[Path | None, existing_folder("Weights to compare with on the same rows. Default: none.")] = None,
+    precision: Annotated[
+        list[Precision] | None, typer.Option(help="Precision to measure. Repeatable. Default: int8 and fp32.")
+    ] = None,
+    engine: EngineOption = "auto",
+    threads: ThreadsOption = None,
+) -> None:
+    """Measure weights on all known sets and our own gold sets: report.json, and the table of the model card."""
+    from model.evaluation.evaluator import write_report
+    from model.report.evaluation_run import EvaluatedModel
+    from model.report.weights_figures import figures_table, weights_figures
+
+    if json_out is not None and not json_out.parent.is_dir():
+        raise typer.BadParameter(f"expected a file in an existing folder, got {json_out}", param_hint="--json")
+    model = EvaluatedModel(weights=weights, engine=engine, threads=threads)
+    report = weights_figures(data, model, precisions=precision or ("int8", "fp32"), against=against)
+    if json_out is not None:
+        write_report(report, json_out)
+    typer.echo(figures_table(report))
+    if missing := report.get("missing"):
+        typer.echo(f"sets without a file in {data}: {', '.join(missing)}", err=True)
+
+
 def leave_out(
     *,
     data: FolderOption,
@@ -112,5 +150,5 @@ def leave_out(
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to *app*."""
-    for command in (split, gap, leave_out):
+    for command in (split, gap, figures, leave_out):
         app.command()(command)
