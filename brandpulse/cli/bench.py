@@ -280,6 +280,14 @@ def masking(
 
 
 @app.command()
+def copies() -> None:
+    """Measure how copies of a text are found: recall at 90 % similar and false merges, on the shipped texts."""
+    from brandpulse.bench.copies import run
+
+    run()
+
+
+@app.command()
 def languages(
     data: Annotated[
         list[Path] | None,

@@ -15,8 +15,8 @@ Transition = Literal["triggered", "updated", "acknowledged", "resolved"]
 class ExamplePost(BaseModel):
     """A post shown as evidence, with private data masked. Examples of one window are different texts.
 
-    Copies of a text differ only in user mentions, links, case, white space, punctuation, emoji, numbers at the end or
-    a repost prefix. Copies are counted among the window's retained posts.
+    Copies of a text differ in user mentions, links, case, white space, punctuation, emoji, numbers at the end or a
+    repost prefix, and in a tenth of their letters or words. Copies are counted among the window's retained posts.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,7 +1,5 @@
-"""Groups posts with the same text: copies differ only in user mentions, links, case, white space, punctuation, emoji,
-numbers at the end, repost prefixes or HTML.
-
-Texts that differ in a word are different texts.
+"""Groups posts with the same text: copies differ in user mentions, links, case, white space, punctuation, emoji,
+numbers at the end, repost prefixes or HTML, and in a tenth of their letters or words (`near_copies`).
 """
 
 import html
@@ -11,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from brandpulse.state.stored_posts import HourPost
+from brandpulse.text.near_copies import CopyIndex
 
 COMPARED_LETTERS = 500
 """Length of a normal form: stored texts are cut off, and 500 letters distinguish long ones."""
@@ -35,6 +34,11 @@ def normal_form(text: str) -> str:
 
     A text without any (only emoji, only a link) becomes its case-folded self with a prefix.
     """
+    return "".join(normal_words(text))[:COMPARED_LETTERS]
+
+
+def normal_words(text: str) -> tuple[str, ...]:
+    """`normal_form` in words; a text without letters is one word."""
     plain = html.unescape(html.unescape(text)) if "&" in text else text
     plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", plain)).casefold()
     if "<" in plain:
@@ -45,8 +49,8 @@ def normal_form(text: str) -> str:
     while words and words[-1].isdigit():
         words.pop()
     if words:
-        return "".join(words)[:COMPARED_LETTERS]
-    return "\x01" + ("".join(content.split()) or " ".join(plain.split()))[:COMPARED_LETTERS]
+        return tuple(words[:COMPARED_LETTERS])
+    return ("\x01" + ("".join(content.split()) or " ".join(plain.split()))[:COMPARED_LETTERS],)
 
 
 def _without_credit(content: str) -> str:
@@ -77,17 +81,28 @@ def copy_groups(posts: Iterable[HourPost], *, surest: bool = True) -> list[CopyG
     With *surest* False, the newest first.
     """
     order = _surest_first if surest else _newest_first
-    by_form: dict[str, list[HourPost]] = {}
-    cut: dict[str, list[HourPost]] = {}
-    for post in posts:
-        form = normal_form(post.text)
-        where = cut if _is_cut(post.text) and len(form) >= LEAST_CUT_LETTERS else by_form
-        where.setdefault(form, []).append(post)
-    for beginning, found in cut.items():
-        whole = next((form for form in by_form if form.startswith(beginning)), beginning)
-        by_form.setdefault(whole, []).extend(found)
-    groups = [CopyGroup(sorted(found, key=order)) for found in by_form.values()]
+    groups = [CopyGroup(sorted(found, key=order)) for found in posts_by_text(posts)]
     return sorted(groups, key=lambda group: (_many(group), *order(group.posts[0])))
+
+
+def posts_by_text(posts: Iterable[HourPost]) -> list[list[HourPost]]:
+    """*posts* by text, each text's oldest post first. The result does not depend on the order of *posts*."""
+    index = CopyIndex()
+    by_text: dict[int, list[HourPost]] = {}
+    groups: dict[str, int] = {}
+    cut: dict[tuple[str, ...], list[HourPost]] = {}
+    for post in sorted(posts, key=lambda post: (post.created_ms, post.source, post.id)):
+        words = normal_words(post.text)
+        if _is_cut(post.text) and sum(map(len, words)) >= LEAST_CUT_LETTERS:
+            cut.setdefault(words, []).append(post)
+            continue
+        group = groups["".join(words)] = index.add(words)
+        by_text.setdefault(group, []).append(post)
+    for words, found in cut.items():
+        beginning = "".join(words)
+        whole = next((group for form, group in groups.items() if form.startswith(beginning)), None)
+        by_text.setdefault(index.add(words) if whole is None else whole, []).extend(found)
+    return list(by_text.values())
 
 
 def _is_cut(text: str) -> bool:
