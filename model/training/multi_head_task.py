@@ -46,11 +46,18 @@ class HeadsTask:
     def batches(self, epoch: int) -> Sequence[list[Encoded]]:
         if self._epoch is None or self._epoch[0] != epoch:
             generator = np.random.default_rng([self._recipe.seed, epoch])
-            rows = epoch_rows(self._sources, generator)
+            rows = self._with_answers(epoch_rows(self._sources, generator), generator)
             lengths = [len(row.ids) for row in rows]
             size, span = self._recipe.batch_size, self._recipe.bucket_batches
             self._epoch = epoch, bucketed_batches(rows, lengths, size=size, span=span, generator=generator)
         return self._epoch[1]
+
+    def _with_answers(self, rows: list[Encoded], generator: np.random.Generator) -> list[Encoded]:
+        """*rows* without some of those that the teacher has not answered."""
+        if not isinstance(self._teacher, StoredAnswers) or self._recipe.teacher is None:
+            return rows
+        kept = generator.random(len(rows)) < self._recipe.teacher.unanswered
+        return [row for row, is_kept in zip(rows, kept, strict=True) if is_kept or row.answer >= 0]
 
     def size(self, batch: list[Encoded]) -> int:
         return len(batch)

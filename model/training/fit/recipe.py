@@ -117,6 +117,8 @@ class Teacher(Settings):
     """Weight of the loss against a label beside an answer."""
     temperature: float = Field(default=1.0, ge=0.1, le=20)
     """Divisor of both models' logits: above 1, answers that the teacher finds less probable count more."""
+    unanswered: Share = 1.0
+    """Share of the posts without a stored answer that each epoch uses."""
     early_heads: Literal["full depth", "teacher"] = "full depth"
     """What the early heads learn: the answers of the student's full depth, or the teacher's where it has one."""
 

@@ -246,6 +246,24 @@ def test_a_limited_pass_answers_the_posts_of_a_limited_run(world: Path, tmp_path
     assert all(row.answer >= 0 for row in source.bare)
 
 
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 80, 160), (1.0, 220, 260)])
+def test_posts_without_an_answer_are_used_by_share(
+    world: Path, tmp_path: Path, share: float, least: int, most: int
+) -> None:
+    """About a third of 360 posts are answered."""
+    from model.training.distillation.answer_writer import store_answers
+    from model.training.multi_head_task import HeadsTask
+    from model.training.run import prepare
+
+    recipe = a_recipe(teacher=Teacher(unanswered=share))
+    store_answers(world / "teacher", tmp_path / "out", data=world / "data", recipe=recipe, rows=200)
+    ready = prepare(world / "data", recipe, base=world / "base", teacher=tmp_path / "out")
+    task = HeadsTask(ready.start.model, recipe, ready.sources, ready.validation, ready.teacher)
+    rows = [row for batch in task.batches(0) for row in batch]
+    assert sum(row.answer >= 0 for row in rows) >= 100
+    assert least <= sum(row.answer < 0 for row in rows) <= most
+
+
 def test_the_shipped_recipe_is_judged_by_parts_that_choose() -> None:
     recipe = read_recipe(find_recipe("brand-distilled"), HeadsRecipe)
     trained = {name for source in recipe.sources for name in source.names}
