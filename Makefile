@@ -11,7 +11,7 @@ install = $(WITH_UV) $(1) || $(WITH_PIP) $(1)
 NATIVE := stream_workers/_native.abi3.so
 CARGO := 1.88.0
 
-.PHONY: setup setup-all native demo live up test check lint types unit all-tests cluster faults soak-alerts soak clean
+.PHONY: setup setup-all native demo live up test check lint types unit all-tests cluster faults source-faults soak-alerts soak clean
 
 setup: .venv/.run          ## what running needs: no torch, about 120 MB of downloads
 setup-all: .venv/.all native  ## what tests and training need, torch included
@@ -84,6 +84,10 @@ cluster: .venv/.all        ## three nodes of Apache Kafka, killed in turn and wi
 # FAULT_BROKER=embedded|kafka|kafka3, FAULT_ROUNDS=100, FAULT_SEED= (printed), FAULT_SECONDS=3600 at most
 faults: .venv/.all         ## random faults under load; after each the counts must be exact
 	$(BIN)/python -m tests.faults.rounds
+
+# DISCONNECTS=1000, SEED= (printed)
+source-faults: .venv/.all  ## live sources at random disconnects and kills; each post must arrive, each gap be real
+	$(BIN)/python -m tests.faults.source_disconnects
 
 # ALERT_ROUNDS=200, ALERT_KILLS=5 a round, ALERT_SEED= (printed), ALERT_SECONDS=7200 at most
 soak-alerts: .venv/.all    ## a receiver down for six simulated hours; then kill -9 of alerters and store, round by round

@@ -98,6 +98,7 @@ class SourceRunner:
         self._due = 0.0
         self._received = False
         self._confirmed: _Sent | None = None
+        self._saving: asyncio.Task[None] | None = None
         self._unsaved_gap: Gap | None = None
         self._next: dict[int, int] = {}
         self._log_id = ""
@@ -265,10 +266,17 @@ class SourceRunner:
                 raise SourceError("the topic was created again")
 
     async def _save(self) -> None:
+        if self._saving is not None:
+            await asyncio.wait({self._saving})
         self._collect()
         confirmed = self._confirmed
         if confirmed is None:
             return
+        # A cancelled caller must not leave a thread that still writes: the next save would store the gaps twice.
+        self._saving = asyncio.create_task(self._store(confirmed))
+        await asyncio.shield(self._saving)
+
+    async def _store(self, confirmed: _Sent) -> None:
         position: Position = new_position(
             confirmed.cursor, topic_id=self._log_id, sent=self._next, last_event=confirmed.newest
         )

@@ -1,7 +1,6 @@
 """Bluesky against a Jetstream server with faults, and a real broker: nothing is lost, and each gap is known."""
 
 import asyncio
-import random
 import time
 import uuid
 from collections import deque
@@ -13,6 +12,7 @@ import pytest
 from brandpulse.devstack.embedded_servers import EmbeddedBroker
 from ingest.sources.connectors import bluesky
 from ingest.sources.connectors.bluesky import BlueskySettings, BlueskySource
+from tests.support.sources.disconnects import bluesky_at_disconnects
 from tests.support.sources.jetstream_server import Fault, Jetstream
 from tests.support.sources.source_runs import Place
 
@@ -58,29 +58,8 @@ def test_posts_that_name_a_brand_arrive_and_others_are_counted(version: int, pla
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_no_post_is_lost_at_random_disconnects(version: int, place: Place, start_us: int) -> None:
-    rng = random.Random(f"{version}")
-
-    async def run() -> None:
-        server = Jetstream(faults=deque([Fault(after=0)]))
-        async with server.running():
-            async with place.running(a_source(server, version=version)) as source:
-                await connected(server, 1)
-                wanted = []
-                for burst in range(60):
-                    server.faults = deque(
-                        [Fault(after=rng.randrange(6), end=rng.choice(ENDS), repeat=rng.choice((0, 0, 3)))]
-                    )
-                    for _ in range(rng.randrange(1, 6)):
-                        at_us = start_us + len(server.log) * SECOND
-                        wanted.append(server.add(f"acme {len(server.log)}", at_us=at_us))
-                    await asyncio.sleep(rng.random() * 0.02 if burst % 2 else 0)
-                server.faults.clear()
-                await source.until(lambda: set(wanted) <= set(place.received()), "all posts")
-                assert source.runner.state.gaps == 0
-            assert place.store.gaps() == []
-
-    asyncio.run(run())
+def test_no_post_is_lost_at_random_disconnects(version: int, place: Place) -> None:
+    asyncio.run(bluesky_at_disconnects(place, version=version, disconnects=150, seed=version))
 
 
 def test_a_cut_off_process_resumes_after_the_last_confirmed_post(place: Place, start_us: int) -> None:

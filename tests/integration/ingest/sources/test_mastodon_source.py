@@ -1,7 +1,6 @@
 """Mastodon against a server with faults, and a real broker."""
 
 import asyncio
-import random
 import uuid
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,6 +14,7 @@ from ingest.sources.brand_filter import BrandFilter
 from ingest.sources.connectors.mastodon import MastodonSettings, MastodonSource
 from ingest.sources.service import source_context
 from ingest.sources.source import SourceConfigError
+from tests.support.sources.disconnects import mastodon_at_disconnects
 from tests.support.sources.mastodon_server import TOKEN, Mastodon
 from tests.support.sources.source_runs import Place, a_brands_file
 
@@ -33,27 +33,7 @@ def a_source(server: Mastodon, *tags: str) -> MastodonSource:
 
 
 def test_no_post_is_lost_at_random_disconnects(place: Place) -> None:
-    rng = random.Random(3)
-
-    async def run() -> None:
-        async with Mastodon().running() as server, place.running(a_source(server, "acme", "fly")) as source:
-            await server.add("acme before the start", "acme")
-            await source.until(lambda: server.subscribed == 2, "the subscription")
-            wanted = set()
-            for number in range(120):
-                if rng.random() < 0.2:
-                    server.cut()
-                if rng.random() < 0.1 and len(server.refuse) < 3:  # more in a row make the pauses long
-                    server.refuse.append((503, {}))
-                tag = rng.choice(("acme", "fly"))
-                wanted.add(await server.add(f"acme {number}", tag, stream=rng.random() < 0.9))
-                await asyncio.sleep(rng.random() * 0.01)
-            server.cut()
-            await source.until(partial(place.has_all, wanted), "all posts")
-            assert set(place.received()) <= wanted | {"https://far.example/statuses/s000000"}
-        assert place.store.gaps() == []
-
-    asyncio.run(run())
+    asyncio.run(mastodon_at_disconnects(place, disconnects=120, seed=3, token_env="TEST_MASTODON_TOKEN"))
 
 
 def test_more_posts_than_a_page_are_read_after_an_absence(place: Place) -> None:

@@ -1,7 +1,8 @@
 """What one source stores: never a position after posts that the broker has not confirmed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ingest.sources import brand_filter
 from ingest.sources.brand_filter import BrandFilter
 from ingest.sources.delivery import Sending
 from ingest.sources.events import Batch, Cursor, Gap, NewPost, Skip
-from ingest.sources.position_store import MemoryPositionStore
+from ingest.sources.position_store import MemoryPositionStore, Position
 from ingest.sources.runner import Destination, SourceRunner
 from ingest.sources.service import source_context
 from ingest.sources.source import SourceContext, SourceSettings
@@ -81,10 +82,10 @@ class Confirmed:
 
 
 def run(
-    source: NumberedSource, delivery: Delivery, folder: Path, *, last: int
+    source: NumberedSource, delivery: Delivery, folder: Path, *, last: int, store: MemoryPositionStore | None = None
 ) -> tuple[MemoryPositionStore, Telemetry]:
     """Runs *source* until the position *last* is stored."""
-    store, telemetry = MemoryPositionStore(), Telemetry(INGEST_METRICS)
+    store, telemetry = store or MemoryPositionStore(), Telemetry(INGEST_METRICS)
 
     async def main() -> None:
         brands, stop = BrandFilter(a_brands_file(folder)), asyncio.Event()
@@ -119,6 +120,19 @@ def test_no_position_is_stored_after_a_failed_post(refused: set[str], tmp_path: 
 def test_a_gap_is_stored_once_although_its_batch_is_sent_again(tmp_path: Path) -> None:
     source, delivery = NumberedSource(6, gap_before=4), Delivery({"4"})
     store, _ = run(source, delivery, tmp_path, last=6)
+    assert [gap.reason for gap in store.gaps()] == ["it is gone"]
+
+
+class SlowStore(MemoryPositionStore):
+    """Answers 50 ms after it has stored."""
+
+    def save(self, source: str, position: Position, gaps: Sequence[Gap] = ()) -> None:
+        super().save(source, position, gaps)
+        time.sleep(0.05)
+
+
+def test_a_gap_is_stored_once_if_the_source_stops_in_a_save(tmp_path: Path) -> None:
+    store, _ = run(NumberedSource(3, gap_before=1), Delivery(), tmp_path, last=3, store=SlowStore())
     assert [gap.reason for gap in store.gaps()] == ["it is gone"]
 
 
