@@ -1,9 +1,6 @@
 """Hacker News and feeds against servers with faults, and a real broker."""
 
 import asyncio
-import json
-import random
-import time
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,6 +14,8 @@ from brandpulse.devstack.embedded_servers import EmbeddedBroker
 from ingest.sources.connectors.feeds import FeedSettings, FeedSource
 from ingest.sources.connectors.hacker_news import HackerNewsSettings, HackerNewsSource
 from ingest.sources.position_store import Position
+from tests.support.sources.disconnects import feed_at_failures, hacker_news_at_failures
+from tests.support.sources.polled_sites import FeedSite
 from tests.support.sources.source_runs import Place
 from tests.support.sources.web_server import Reply, WebServer
 
@@ -26,80 +25,24 @@ def place(embedded_broker: EmbeddedBroker, tmp_path: Path) -> Place:
     return Place(embedded_broker.bootstrap_servers, f"posts-{uuid.uuid4().hex[:8]}", tmp_path)
 
 
-class HackerNews:
-    """Items that are null at first, and answers that fail at random."""
-
-    def __init__(self) -> None:
-        self.newest, self.asked, self.rng = 100, dict[int, int](), random.Random(7)
-        self.failing = 0.0
-
-    def __call__(self, path: str, _: Mapping[str, str]) -> Reply:
-        if self.rng.random() < self.failing:
-            return self.rng.choice([Reply(status=503), Reply(b'"half an answer"', cut=True), Reply(b"<html>")])
-        if path.endswith("maxitem.json"):
-            return Reply(str(self.newest).encode())
-        number = int(path.rpartition("/")[2].removesuffix(".json"))
-        self.asked[number] = self.asked.get(number, 0) + 1
-        if number % 7 == 0 and self.asked[number] < 3:
-            return Reply(b"null")
-        item = {"id": number, "type": "comment", "by": "ann", "time": int(time.time()), "text": f"acme {number}"}
-        return Reply(json.dumps(item).encode())
-
-
 def test_no_item_of_hacker_news_is_lost(place: Place) -> None:
-    async def run() -> None:
-        site = HackerNews()
-        async with WebServer(site).running() as server:
-            settings = HackerNewsSettings(name="hn", kind="hacker-news", api=server.url, poll_seconds=0.01)
-            for life in range(3):
-                async with place.running(HackerNewsSource(settings), kill=True) as source:
-                    await source.until(lambda: bool(place.store.positions()), "a stored position")
-                    site.failing = 0.02
-                    site.newest += 150
-                    wanted = {str(number) for number in range(101, site.newest + 1)}
-                    if life < 2:
-                        await source.until(lambda: len(place.received()) > 0, "some posts")
-                        continue
-                    await source.until(partial(place.has_all, wanted), "all posts")
-        assert set(place.received()) == wanted
-        assert place.store.gaps() == []
-
-    asyncio.run(run())
+    asyncio.run(hacker_news_at_failures(place, failures=150, seed=7))
 
 
-class Site:
-    """A feed of the newest ten items, with ETag."""
-
-    def __init__(self) -> None:
-        self.items, self.replies = 3, list[Reply]()
-
-    @property
-    def etag(self) -> str:
-        return f'W/"{self.items}"'
-
-    def __call__(self, _: str, headers: Mapping[str, str]) -> Reply:
-        if self.replies:
-            return self.replies.pop(0)
-        if headers.get("If-None-Match") == self.etag:
-            return Reply(status=304)
-        at = format_datetime(datetime.now(UTC))
-        entries = "".join(
-            f"<item><title>acme {n}</title><guid>{n}</guid><pubDate>{at}</pubDate></item>"
-            for n in range(self.items, max(0, self.items - 10), -1)
-        )
-        body = f'<rss version="2.0"><channel><title>x</title>{entries}</channel></rss>'
-        return Reply(body.encode(), headers={"ETag": self.etag})
+def test_each_item_of_a_feed_arrives_and_each_gap_is_real(place: Place) -> None:
+    asyncio.run(feed_at_failures(place, failures=150, seed=8))
 
 
 def test_each_item_of_a_feed_arrives_once_despite_faults(place: Place) -> None:
     async def run() -> None:
-        site = Site()
+        site = FeedSite()
+        site.publish(3)
         async with WebServer(site).running() as server:
             settings = FeedSettings(name="news", kind="feed", urls=(f"{server.url}/rss",), poll_minutes=0.000_5)
             for life in range(4):
                 site.replies = [Reply(status=500), Reply(b"<rss" * 50, cut=True), Reply(b"<html></html>")][:life]
-                site.items += 3
-                wanted = {f"127.0.0.1/{n}" for n in range(1, site.items + 1)}
+                site.publish(3)
+                wanted = {f"127.0.0.1/{n}" for n in range(1, len(site.dates) + 1)}
                 async with place.running(FeedSource(settings)) as source:
                     await source.until(partial(place.has_all, wanted), "all items")
         assert sorted(place.received()) == sorted(wanted)
@@ -164,7 +107,8 @@ def test_a_feed_that_is_none_stops_with_the_reason(place: Place) -> None:
 
 def test_a_failing_feed_does_not_hold_up_another(place: Place) -> None:
     async def run() -> None:
-        site = Site()
+        site = FeedSite()
+        site.publish(3)
         async with WebServer(site).running() as good, WebServer(lambda *_: Reply(status=410)).running() as gone:
             urls = (f"{gone.url}/rss", f"{good.url}/rss")
             settings = FeedSettings(name="news", kind="feed", urls=urls)
