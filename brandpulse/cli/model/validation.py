@@ -1,7 +1,7 @@
 """Commands of `brandpulse model` that make validation parts and measure on them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -101,7 +101,12 @@ def figures(
     ] = None,
     against: Annotated[Path | None, existing_folder("Weights to compare with on the same rows. Default: none.")] = None,
     precision: Annotated[
-        list[Precision] | None, typer.Option(help="Precision to measure. Repeatable. Default: int8 and fp32.")
+        # typer refuses a list of literals.
+        list[str] | None,
+        typer.Option(
+            metavar=f"[{'|'.join(get_args(Precision))}]",
+            help="Precision to measure. Repeatable. Default: int8 and fp32.",
+        ),
     ] = None,
     engine: EngineOption = "auto",
     threads: ThreadsOption = None,
@@ -113,8 +118,13 @@ def figures(
 
     if json_out is not None and not json_out.parent.is_dir():
         raise typer.BadParameter(f"expected a file in an existing folder, got {json_out}", param_hint="--json")
+    if unknown := [one for one in precision or () if one not in get_args(Precision)]:
+        raise typer.BadParameter(
+            f"expected {', '.join(get_args(Precision))}, got {unknown[0]}", param_hint="--precision"
+        )
     model = EvaluatedModel(weights=weights, engine=engine, threads=threads)
-    report = weights_figures(data, model, precisions=precision or ("int8", "fp32"), against=against)
+    precisions = cast("list[Precision]", precision or ["int8", "fp32"])
+    report = weights_figures(data, model, precisions=precisions, against=against)
     if json_out is not None:
         write_report(report, json_out)
     typer.echo(figures_table(report))
