@@ -49,7 +49,7 @@ for _name, _group, _summary in (
     ("bench", bench.app, "Measure speed, memory and detection on this machine, against other implementations."),
     ("kafka", kafka.app, "Fetch Apache Kafka for `up`; create topics and access rules in your own cluster."),
     ("replay", replay.app, "Recount posts into a second namespace; compare it with the live one, swap or drop it."),
-    ("erase", erasure.app, "Erase a deleted post's text from what is stored."),
+    ("erase", erasure.app, "Erase a deleted post, or a person, from what is stored."),
     ("dlq", dlq.app, "List dead letters and send them again; resume a paused partition."),
 ):
     app.add_typer(_group, name=_name, short_help=_summary, cls=CommandGroup)

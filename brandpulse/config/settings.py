@@ -66,6 +66,8 @@ class Settings(KafkaAccess, RedisAccess):
     """Replicas of topics that brandpulse creates."""
     author_key: SecretStr = Field(default=SecretStr("brandpulse-development-key"), examples=["32 random characters"])
     """Secret key of the hash under which author ids are stored. After a change every author counts as a new one."""
+    former_author_keys: SecretStr | None = Field(default=None, examples=["the former key"], json_schema_extra=ADVANCED)
+    """Author keys that were replaced, separated by commas: `brandpulse erase --author` also finds their hashes."""
     metrics_token: SecretStr | None = Field(default=None, min_length=16, examples=["at least 16 random characters"])
     """Token that /metrics of worker and alerter requires. Mandatory if they listen beyond loopback."""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", examples=["INFO"])
@@ -75,6 +77,11 @@ class Settings(KafkaAccess, RedisAccess):
     def consumer_group(self) -> str:
         """The workers' consumer group in Kafka."""
         return self.worker_group or f"brandpulse-{self.namespace}-workers"
+
+    def author_keys(self) -> list[str]:
+        """The author key in use, and the former ones."""
+        former = self.former_author_keys.get_secret_value().split(",") if self.former_author_keys is not None else []
+        return [self.author_key.get_secret_value(), *(key.strip() for key in former if key.strip())]
 
     def bootstrap_servers(self) -> str:
         """Kafka's address and login: from the settings, else of the broker that `up` started. Raises ConfigError."""

@@ -17,9 +17,11 @@ from brandpulse.errors import TransientError
 from brandpulse.kafka.client import client_config, producer_config
 from brandpulse.kafka.error_hints import explain
 from brandpulse.kafka.topic_scan import read_to_end
+from brandpulse.redis.client import connect
 from brandpulse.redis.error_hints import OUTAGES, redis_outage
 from brandpulse.schema.dead_letters import DeadLetter, dead_letters, record_id_headers
 from brandpulse.schema.posts import POST_DECODER
+from brandpulse.state.erasure.erased_posts import hidden_letters
 from brandpulse.state.keys import PartitionKeys
 
 CHUNK = 1_000
@@ -79,8 +81,10 @@ def readable(value: bytes | None) -> str:
 
 
 def read_letters(settings: Settings) -> list[DeadLetter]:
-    """All dead letters in the topic, each record id once. Raises TransientError."""
-    return dead_letters(read_to_end(settings.bootstrap_servers(), settings.dlq_topic))
+    """All dead letters in the topic but erased ones, each record id once. Raises TransientError."""
+    letters = dead_letters(read_to_end(settings.bootstrap_servers(), settings.dlq_topic))
+    hidden = hidden_letters(connect(settings.redis_address(), timeout_seconds=5), settings.namespace)
+    return [letter for letter in letters if str(letter.origin) not in hidden]
 
 
 def find_redriven(client: redis.Redis, namespace: str, letters: Sequence[DeadLetter]) -> set[DeadLetter]:

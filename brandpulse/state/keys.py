@@ -15,7 +15,7 @@ All state of one partition shares the hash tag `{namespace:topic:partition}`, so
     {ns:topic:p}:s:<day>:<brand>      zset   sampled posts, JSON -> minus their digest; 30, kept 8 d of event time
     {ns:topic:p}:kn:<hour>:<brand>    zset   negative posts, JSON -> minus their digest; 100, kept 4 h of event time
     {ns:topic:p}:ko:<hour>:<brand>    zset   neutral and positive ones, likewise; 60   (stored_posts.py)
-    {ns:topic:p}:erased               set    posts whose text was erased (brandpulse/ops/erasure.py)
+    {ns:topic:p}:erased               set    posts and authors whose text was erased (erasure/erased_posts.py)
     {ns:topic:p}:index                zset   name of each key with <hour> or <day> -> event hour at which it may go
 
     {ns}:partitions                   set    topic:p of every partition that ever had state
@@ -30,6 +30,10 @@ All state of one partition shares the hash tag `{namespace:topic:partition}`, so
                                              (ingest/sources/position_store.py)
     {ns:sources}:history:<source>     list   newest first: earlier positions with the offsets sent until then; 900
     {ns:sources}:gaps                 list   newest first: periods that sources could not read, JSON; 1,000
+    {ns:erasure}:posts                zset   erased posts -> wall ms, for all namespaces (erasure/erased_posts.py)
+    {ns:erasure}:authors              set    erased authors, keyed hashes
+    {ns:erasure}:letters              set    erased dead letters
+    {ns:erasure}:namespaces           set    ns and its shadows
     {ns}:live                         string namespace that readers of ns follow, if another (namespaces.py)
     {ns}:replay                       string what ns recomputes, if it is a shadow (namespaces.py)
 
@@ -217,6 +221,33 @@ class SourceKeys:
 
     def history(self, source: str) -> str:
         return f"{self.tag}:history:{source}"
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureKeys:
+    """Keys of what was erased in a namespace and its shadows."""
+
+    namespace: str
+
+    @property
+    def tag(self) -> str:
+        return f"{{{self.namespace}:erasure}}"
+
+    @property
+    def posts(self) -> str:
+        return f"{self.tag}:posts"
+
+    @property
+    def authors(self) -> str:
+        return f"{self.tag}:authors"
+
+    @property
+    def letters(self) -> str:
+        return f"{self.tag}:letters"
+
+    @property
+    def namespaces(self) -> str:
+        return f"{self.tag}:namespaces"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from brandpulse.redis.client import script_target
 from brandpulse.redis.error_hints import reaching_state, redis_outage, state_fault
 from brandpulse.schema.identity import DIGEST_BYTES
 from brandpulse.state.applied_logs import KEPT_LOGS, LeftLog
+from brandpulse.state.erasure.erased_posts import copy_to
 from brandpulse.state.keys import AlertingKeys, NamespaceKeys, PartitionKeys, brand_of
 from brandpulse.state.panes import Pane
 from brandpulse.state.partition_state import PartitionStatus
@@ -89,6 +90,8 @@ class RedisPartitionStore:
             return None
         if b"next" not in stored:
             raise StateError(f"{keys.state} has no field next; it holds {sorted(stored)[:5]!r}")
+        with reaching_state(retry_refusals=True):
+            copy_to(self._client, keys)
         return PartitionStatus.decode(topic, partition, stored)
 
     def rebase(self, stored: PartitionStatus | None, wanted: PartitionStatus) -> bool:
@@ -107,6 +110,7 @@ class RedisPartitionStore:
         self._announced.clear()
         with reaching_state(retry_refusals=True):
             self._client.sadd(self._names.partitions, f"{wanted.topic}:{wanted.partition}")
+            copy_to(self._client, keys)
             return bool(self._rebase(keys=[keys.state, keys.logs], args=[*before, *flatten(fields)]))
 
     def left_logs(self, topic: str, partition: int) -> list[LeftLog]:

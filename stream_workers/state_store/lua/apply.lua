@@ -5,7 +5,7 @@
 --   life   string, the token that the caller loaded
 --   writer string, the token of the last write that the caller read
 --   types  string, one character per key of KEYS[3..]: h hash, s set, z zset; '-' to delete
---   erased index of the key with the erased posts, as brandpulse/ops/erasure.py writes them; 0: no run stores posts
+--   erased index of the key with the erased posts, as brandpulse/state/erasure writes them; 0: no run stores posts
 --   runs   {{command, key number, values in ARGV that follow, members to keep, bytes}, ...}, in order
 --          members to keep: of a ZADD, the highest; 0: all. bytes: of each value if one argument holds many; else 0
 -- Returns {1, next} if applied, {0, next} if `next`, the topic id, the life or the writer differs; next is -1 if there is
@@ -70,6 +70,7 @@ local function is_erased(member)
         return redis.call('SISMEMBER', erased, id) == 1
     end
     return redis.call('SISMEMBER', erased, redis.sha1hex(source .. '\0' .. id)) == 1
+        or redis.call('SISMEMBER', erased, '@' .. (post.author or post[5] or '')) == 1
 end
 
 redis.call('HSET', KEYS[1], 'next', ARGV[2])

@@ -1,0 +1,1 @@
+"""Erases a post or a person: `brandpulse erase`."""
