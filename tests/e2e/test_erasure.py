@@ -33,7 +33,7 @@ def shown(redis_client: redis.Redis, namespace: str) -> str:
     """Everything that a page or an alert could show of Acme."""
     reader = PaneReader(redis_client, namespace)
     window = reader.window_posts("Acme", NOON_MS, NOON_MS + MINUTES * 60_000)
-    return " ".join(post.text for post in [*window.all, *reader.negatives("Acme")])
+    return " ".join([*(post.text for post in window.all), *(post.text for post in reader.negatives("Acme"))])
 
 
 def test_erased_author_stays_erased_after_a_replay(

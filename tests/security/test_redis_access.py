@@ -102,6 +102,7 @@ WRITES = {
         "{main}:brands": True,
         "{main}:live": False,
         "{main:alerting}:episodes": False,
+        "{main:erasure}:posts": False,
     },
     "alerter": {"{main:posts:0}:state": False, "{main}:brands": False, "{main:alerting}:episodes": True},
     "page": {
@@ -114,6 +115,7 @@ WRITES = {
         "{main:posts:sent}:about": True,
         "{main:posts:0}:state": False,
         "{main}:partitions": False,
+        "{main:posts:0}:h:1:Acme": False,
         "{main:alerting}:silences": False,
     },
     "operator": {"{main:posts:0}:state": True, "{main:alerting}:silences": True},
@@ -127,7 +129,9 @@ READS = {
         "{main:posts:0}:logs": True,
         "{main:posts:0}:ids:3": True,
         "{main}:partitions": True,
-        "{main:posts:0}:neg:Acme": False,
+        # Deletions of the platforms remove stored texts.
+        "{main:posts:0}:neg:Acme": True,
+        "{main:posts:0}:m:1:Acme": False,
     },
     "operator": {"{main:posts:0}:state": True},
 }

@@ -32,7 +32,8 @@ def test_letters_of_an_author_are_deleted_and_others_kept_once(apache_kafka: Apa
         producer.produce(topic, value, str(n).encode(), partition=n % 2, headers=record_id_headers(origin))
     assert producer.flush(30) == 0
     found = find_letters(servers, topic, KIM)
-    assert (found.record_ids, dict(found.last)) == ({"log:1:3", "log:0:6", "log:0:8"}, {1: 1, 0: 4})
+    assert sorted(found.record_ids) == ["log:0:6", "log:0:8", "log:1:3"]
+    assert found.last == {1: 1, 0: 4}
     assert can_delete(servers, topic, 0) is None
     assert len(list(read_to_end(servers, topic))) == 10, "asking deletes nothing"
     assert remove_letters(servers, topic, found, KIM) is None
