@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from alerting.detection.share_baseline import BaselinePolicy
 from alerting.detection.share_detector import DetectPolicy
+from alerting.detection.votes.copied_votes import VotePolicy
 from alerting.episodes.lifecycle import EpisodePolicy
 from alerting.evaluation.alert_clock import ClockPolicy
 from alerting.evaluation.policies import Policies
@@ -87,6 +88,12 @@ class AlerterSettings(BaseSettings):
     """Days of history for the expected share."""
     rho_floor: float = Field(default=0.002, gt=0, lt=0.5, examples=[0.002], json_schema_extra=ADVANCED)
     """Smallest correlation between people of the same hour: how much they copy each other."""
+    votes_per_text: int = Field(default=5, ge=1, le=1_000_000, examples=[5])
+    """Votes of one text in a window: copies beyond it count as posts, and not as negative people. Below
+    BRANDPULSE_ALERTER_MIN_NEGATIVE_AUTHORS, one text alone never pages."""
+    exclude_score: float = Field(default=0.85, ge=0, examples=[0.85])
+    """Authors with this score or more have no vote: it measures posts an hour, repeats of the same text, and posts that
+    are only a link, and is 1 at most. 2: no author is excluded."""
     prior_share: float = Field(default=0.25, gt=0, lt=1, examples=[0.25], json_schema_extra=ADVANCED)
     """Negative share assumed for a brand without history."""
 
@@ -137,6 +144,7 @@ class AlerterSettings(BaseSettings):
                 min_history_hours=self.min_history_hours,
                 min_history_authors=self.min_history_authors,
             ),
+            votes=VotePolicy(self.votes_per_text, self.exclude_score),
             baseline=BaselinePolicy(days=self.baseline_days, prior_share=self.prior_share, rho_floor=self.rho_floor),
             episode=EpisodePolicy(
                 update_minutes=self.update_minutes,

@@ -108,6 +108,10 @@ class WindowCounts:
     negative_authors: int = 0
     weight: float | None = None
     """Mean weight of its posts (`alerting.detection.evidence`); None if there are none, or if it is unknown."""
+    copied: int | None = None
+    """People who are not among the authors because their text has its votes; None: not counted."""
+    excluded: int | None = None
+    """People who are not among the authors because they behave like a bot; None: not counted."""
 
     @property
     def share(self) -> float:

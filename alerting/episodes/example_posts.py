@@ -47,6 +47,12 @@ class PostEvidence:
     terms_missing: str | None = None
     kept: int | None = None
     """Number of posts that all of this is based on."""
+    one_text_accounts: int | None = None
+    """Accounts of the text that most accounts wrote; None: not counted."""
+    new_accounts: int | None = None
+    """Accounts that wrote nothing about the brand in the seven days before; None: not known."""
+    accounts: int | None = None
+    """All accounts; None: not counted."""
 
 
 class PostEvidenceReader:
@@ -91,16 +97,26 @@ class PostEvidenceReader:
         if not posts:
             return PostEvidence(terms_missing=f"no {kind} are kept of the window", kept=0)
         missing = (window.negative_posts if negative else window.posts) > len(posts)
-        chosen = different_texts(copy_groups(posts, surest=negative), SHOWN)
+        groups = copy_groups(posts, surest=negative)
+        chosen = different_texts(groups, SHOWN)
         with_details, self._details_left = self._details_left > 0, max(0, self._details_left - 1)
-        repeated = any(len(group.posts) > 1 for _, group in chosen)
-        known = self._known(brand_of(series), first_ms) if with_details and repeated else None
+        known = self._known(brand_of(series), first_ms) if with_details else None
+        accounts = {post.author for post in posts}
         examples = [example_of(post, group, known, at_least=missing) for post, group in chosen]
         if with_details:
             terms, why_none = self._terms(series, posts, first_ms, kind=kind)
         else:
             terms, why_none = [], f"more than {MAX_DETAILS} alerts came at once"
-        return PostEvidence(examples, count_sources(posts), terms, why_none, len(posts))
+        return PostEvidence(
+            examples,
+            count_sources(posts),
+            terms,
+            why_none,
+            len(posts),
+            one_text_accounts=max(len(group.authors) for group in groups),
+            new_accounts=None if known is None else known.new_among(accounts),
+            accounts=len(accounts),
+        )
 
     def _terms(
         self, series: str, posts: Sequence[HourPost], first_ms: int, *, kind: str

@@ -309,6 +309,11 @@ def evidence_of(
         examples=list(posts.examples),
         sources=list(posts.sources),
         terms=list(posts.terms),
+        copied_authors=window.copied,
+        excluded_authors=window.excluded,
+        one_text_accounts=posts.one_text_accounts,
+        new_accounts=posts.new_accounts,
+        shown_accounts=posts.accounts,
         terms_missing=posts.terms_missing,
         kept_posts=posts.kept,
     )

@@ -120,6 +120,9 @@ def _evidence(finding: SurgeFinding, examples: ReadPostEvidence = lambda _: NO_P
         examples=list(posts.examples),
         sources=list(posts.sources),
         terms=list(posts.terms),
+        one_text_accounts=posts.one_text_accounts,
+        new_accounts=posts.new_accounts,
+        shown_accounts=posts.accounts,
         terms_missing=posts.terms_missing,
         kept_posts=posts.kept,
     )

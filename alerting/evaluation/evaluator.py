@@ -14,6 +14,7 @@ from alerting.detection.brand_silence import BrandSilenceDetector
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_detector import DetectPolicy, Finding, WindowCounts
 from alerting.detection.sliding_windows import sliding_counts
+from alerting.detection.vote_review import VoteReviewer
 from alerting.dispatch.dispatcher import Dispatcher
 from alerting.dispatch.orphaned_episodes import close_orphaned
 from alerting.episodes.episode_spans import add_closed
@@ -169,7 +170,8 @@ class Evaluator:
         self._zones: Zones = {}
         self._history = HourHistory(reader, policies.baseline, zones=lambda brand: self._zones.get(brand, UTC_ZONE))
         self._post_evidence = PostEvidenceReader(reader.samples, reader.window_posts, reader.known_authors)
-        context = RuleContext(reader, self._history, policies, self._post_evidence)
+        self._votes = VoteReviewer(reader.window_posts, store, policies.votes)
+        context = RuleContext(reader, self._history, policies, self._post_evidence, self._votes)
         self._kinds = {kind: build(context) for kind, build in kinds.items()}
         self._silence = BrandSilenceDetector(self._history)
         self._stalls = StallDetector(policies.clock)
@@ -223,6 +225,7 @@ class Evaluator:
             due = self._due(state, clock.until_ms, brands)
             if due:
                 self._post_evidence.reset_limits()
+                self._votes.reset_limits()
             step = max(1, min(MINUTES_PER_COMMIT, BRAND_MINUTES_PER_COMMIT // max(1, len(brands))))
             for start in range(0, len(due), step):
                 if self._resigned:

@@ -98,6 +98,7 @@ class FacetRuleEvaluator:
         self._detect = context.policies.detect
         self._tests = ShareRuleTests((FacetShareRule,), self._detect, context.policies.episode)
         self._post_evidence = context.post_evidence
+        self._votes = context.votes
         self._watched: list[tuple[str, object]] = []
         self._forget_series()
         self._windows: dict[str, list[list[WindowCounts]]] = {}
@@ -156,6 +157,15 @@ class FacetRuleEvaluator:
                 stream_alive=minute.stream_alive,
                 not_before=past.ends.get(slot),
             )
+            if found.state == "spike" or slot in minute.open_episodes:
+                windows, slow = self._reviewed(series, minute, facet_windows, test.detect.slow_hours)
+                found = test.find(
+                    windows,
+                    usual,
+                    slow=slow,
+                    stream_alive=minute.stream_alive,
+                    not_before=past.ends.get(slot),
+                )
             self._last_found[series] = windows, found
             decision = test.decide(
                 brand,
@@ -169,6 +179,28 @@ class FacetRuleEvaluator:
             if decision is not None:
                 decisions.append(RuleDecision(*slot, decision))
         return decisions
+
+    def _reviewed(
+        self,
+        series: str,
+        minute: BrandMinute,
+        facet_windows: list[list[WindowCounts]] | None,
+        slow_hours: Sequence[int],
+    ) -> tuple[list[WindowCounts], list[WindowCounts]]:
+        """The windows of *series* and its slow ones, without the people who have no vote: of the brand, and in the
+        facet."""
+        everybody, _ = self._votes.review(minute.brand, minute.windows, self._context.history, ())
+        in_facet = [
+            replace(window, posts=0, authors=0, negative_authors=0) if facet_windows is None else one[minute.index]
+            for window, one in zip(minute.windows, facet_windows or [[]] * len(minute.windows), strict=True)
+        ]
+        return self._votes.review(
+            series,
+            in_facet,
+            self._history,
+            slow_hours,
+            combine=lambda counted: [within(*pair) for pair in zip(everybody, counted, strict=True)],
+        )
 
     def views(self) -> RuleViews:
         """The facets of the brands that have posts at the last minute that was read."""
@@ -195,4 +227,6 @@ def within(everybody: WindowCounts, facet: WindowCounts | None) -> WindowCounts:
         authors=everybody.authors,
         # Both are estimates with separate errors, so the part may come out above the whole.
         negative_authors=0 if facet is None else min(facet.authors, everybody.authors),
+        copied=None if facet is None else facet.copied,
+        excluded=None if facet is None else facet.excluded,
     )

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_detector import Finding, WindowCounts
+from alerting.detection.vote_review import VoteReviewer
 from alerting.episodes.example_posts import PostEvidenceReader
 from alerting.episodes.lifecycle import OpenEpisode
 from alerting.evaluation.past_episodes import PastEpisodes
@@ -58,6 +59,7 @@ class RuleContext:
     """Past hours of all brands. Already read when `RuleEvaluator.read` is called."""
     policies: Policies
     post_evidence: PostEvidenceReader
+    votes: VoteReviewer
 
 
 @dataclass(slots=True)

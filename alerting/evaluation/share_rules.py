@@ -113,6 +113,7 @@ class ShareRuleEvaluator:
         self._slow_hours = detect.slow_hours
         self._tests = ShareRuleTests((NegativeShareRule,), detect, episode)
         self._post_evidence = context.post_evidence
+        self._votes = context.votes
         self._findings: dict[str, Finding] = {}
         """By brand: the last finding of the first rule that watches it."""
 
@@ -130,12 +131,23 @@ class ShareRuleEvaluator:
             brand, window_starts=longest.first_minute, incidents=past.incidents(brand, tests[0].rule.name)
         )
         slow = slow_window_counts(longest, self._history, brand, self._slow_hours)
+        reviewed: tuple[Sequence[WindowCounts], Sequence[WindowCounts]] | None = None
         decisions: list[RuleDecision] = []
         for number, test in enumerate(tests):
             slot = brand, test.rule.name
             found = test.find(
                 windows, usual, slow=slow, stream_alive=minute.stream_alive, not_before=past.ends.get(slot)
             )
+            if found.state == "spike" or slot in minute.open_episodes:
+                if reviewed is None:
+                    reviewed = self._votes.review(brand, windows, self._history, self._slow_hours)
+                found = test.find(
+                    reviewed[0],
+                    usual,
+                    slow=reviewed[1],
+                    stream_alive=minute.stream_alive,
+                    not_before=past.ends.get(slot),
+                )
             if number == 0:
                 self._findings[brand] = found
             decision = test.decide(

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
+from alerting.detection.vote_review import SeriesHour, UncountedHours
+from alerting.detection.votes.copied_votes import Uncounted
 from alerting.episodes.episode_spans import PastSpan
 from alerting.episodes.lifecycle import OpenEpisode
 from alerting.notifications.delivery import Delivery
@@ -148,6 +150,13 @@ class AlertStore(Protocol):
 
     def save_watched_facets(self, facets: WatchedFacets) -> None:
         """Save which facets rules watch, for the live page. Informational, so it needs no token."""
+
+    def uncounted_votes(self) -> dict[SeriesHour, Uncounted]:
+        """People of past hours who have no vote, as `save_uncounted_votes` saved them."""
+
+    def save_uncounted_votes(self, found: UncountedHours, *, expired: Sequence[SeriesHour]) -> None:
+        """Save *found* and delete the hours *expired*. Values are absolute, so another alerter saves the same: it
+        needs no token."""
 
     def requeue(self, delivery_id: str) -> bool:
         """For operators: move it from quarantine to the front of the outbox, with zero attempts. False if it is not

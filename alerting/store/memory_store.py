@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from alerting.detection.vote_review import SeriesHour, UncountedHours
+from alerting.detection.votes.copied_votes import Uncounted
 from alerting.episodes.episode_spans import add_closed
 from alerting.notifications.delivery import Delivery
 from alerting.store.alert_store import (
@@ -31,6 +33,7 @@ class MemoryAlertStore:
         self._delivered: list[Delivery] = []
         self._late: dict[str, Delivery] = {}
         self.delays: dict[str, float] = {}
+        self._uncounted: dict[SeriesHour, Uncounted] = {}
         self.facets: WatchedFacets = {}
         self._counts: Counter[tuple[str, str]] = Counter()
         self.silences: dict[str, Silence] = {}
@@ -134,6 +137,14 @@ class MemoryAlertStore:
     def forget_late(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             self._late.pop(delivery.id, None)
+
+    def uncounted_votes(self) -> dict[SeriesHour, Uncounted]:
+        return dict(self._uncounted)
+
+    def save_uncounted_votes(self, found: UncountedHours, *, expired: Sequence[SeriesHour]) -> None:
+        self._uncounted.update(found)
+        for place in expired:
+            self._uncounted.pop(place, None)
 
     def save_delays(self, seconds: Mapping[str, float]) -> None:
         self.delays.update(seconds)

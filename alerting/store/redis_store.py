@@ -11,6 +11,8 @@ from typing import Any
 
 import redis
 
+from alerting.detection.vote_review import SeriesHour, UncountedHours
+from alerting.detection.votes.copied_votes import Uncounted
 from alerting.episodes.episode_spans import MAX_SPANS, PastSpan, oldest_retained_ms, span_of
 from alerting.episodes.lifecycle import Memory, OpenEpisode
 from alerting.notifications.delivery import Delivery
@@ -238,6 +240,25 @@ class RedisAlertStore:
                 self._client.hset(
                     self._keys.delays, mapping={brand: f"{delay:.0f}" for brand, delay in seconds.items()}
                 )
+
+    def uncounted_votes(self) -> dict[SeriesHour, Uncounted]:
+        with reaching_state():
+            stored: Any = self._client.hgetall(self._keys.uncounted)
+        found: dict[SeriesHour, Uncounted] = {}
+        for name, counts in stored.items():
+            hour, _, series = name.decode().partition("|")
+            found[series, int(hour)] = Uncounted(*map(int, counts.split(b",")))
+        return found
+
+    def save_uncounted_votes(self, found: UncountedHours, *, expired: Sequence[SeriesHour]) -> None:
+        with reaching_state():
+            pipeline = self._client.pipeline(transaction=False)
+            for (series, hour), one in found.items():
+                counts = f"{one.copied},{one.copied_negative},{one.excluded},{one.excluded_negative}"
+                pipeline.hset(self._keys.uncounted, f"{hour}|{series}", counts)
+            if expired:
+                pipeline.hdel(self._keys.uncounted, *[f"{hour}|{series}" for series, hour in expired])
+            pipeline.execute()
 
     def save_watched_facets(self, facets: WatchedFacets) -> None:
         with reaching_state():

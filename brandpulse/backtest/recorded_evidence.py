@@ -71,6 +71,9 @@ def _evidence_of(brand: str, first: Evidence, kept: "KeptPosts") -> Evidence:
             "terms": list(found.terms),
             "terms_missing": found.terms_missing,
             "kept_posts": found.kept,
+            "one_text_accounts": found.one_text_accounts,
+            "new_accounts": found.new_accounts,
+            "shown_accounts": found.accounts,
         }
     )
 

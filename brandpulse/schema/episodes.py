@@ -74,7 +74,7 @@ class Evidence(BaseModel):
     """Posts relevant to the brand; irrelevant ones are in none of these numbers."""
     negative_posts: int
     authors: int
-    """Different people who wrote them; each has one vote."""
+    """Different people who wrote them; each has one vote. Without `copied_authors` and `excluded_authors`."""
     negative_authors: int
     negative_share: float
     """negative_authors / authors."""
@@ -102,6 +102,17 @@ class Evidence(BaseModel):
     """Terms more frequent in those posts than usual, the most surprising first, at most five."""
     kept_posts: int | None = None
     """Posts of the window from which `examples`, `sources` and `terms` come; None: not counted (older versions)."""
+    copied_authors: int | None = None
+    """People who have no vote because they only copied a text that has its votes; None: not counted."""
+    excluded_authors: int | None = None
+    """People who have no vote because they behave like a bot, an advert or spam; None: not counted."""
+    one_text_accounts: int | None = None
+    """Accounts of the text that most accounts wrote, among the retained posts that are shown here; None: not
+    counted."""
+    new_accounts: int | None = None
+    """Accounts of those posts that wrote nothing about the brand in the seven days before; None: not known."""
+    shown_accounts: int | None = None
+    """All accounts of those posts; None: not counted."""
     terms_missing: str | None = None
     """Why there are no terms, if they were searched for. Of a group, also besides terms: why some brands have none."""
 

@@ -56,6 +56,9 @@ The alerter's state shares one tag, so that episodes, outbox and evaluated_until
     {ns:alerting}:silences            hash   silence id -> Silence
     {ns:alerting}:acknowledgements    hash   episode key -> Acknowledgement that the leader has not processed yet
     {ns:alerting}:delays              hash   brand -> detection delay of a rise by 25 points in seconds, or inf; a hint
+    {ns:alerting}:uncounted           hash   <hour>|<series> -> people of the hour who have no vote: copied and negative
+                                             ones, excluded and negative ones; 48 hours
+                                             (alerting/detection/vote_review.py)
     {ns:alerting}:facets              string the facets that rules watch (watched_facets.py); a hint
     {ns:alerting}:hours:<live>:<day>  hash   series -> summary of the day's hours in namespace live; a hint, 95 d
                                              (alerting/evaluation/hour_summary_cache.py)
@@ -327,6 +330,10 @@ class AlertingKeys:
     @property
     def delays(self) -> str:
         return f"{self.tag}:delays"
+
+    @property
+    def uncounted(self) -> str:
+        return f"{self.tag}:uncounted"
 
     @property
     def facets(self) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from alerting.notifications.plain_text import cut, one_line, utf16_units, without_links
 from brandpulse.schema.episodes import Episode, Evidence, ExamplePost, Member, Notification, Term
+from brandpulse.text.near_duplicates import MANY_ACCOUNTS
 
 MAX_TITLE_CHARS = 200
 MAX_EXAMPLE_CHARS = 300
@@ -143,8 +144,8 @@ def in_short(latest: Evidence) -> str:
 
 
 def post_evidence_lines(latest: Evidence, style: Style = PLAIN) -> list[str]:
-    """What the stored posts of the window show: words that stand out, and sources."""
-    shown = []
+    """What the stored posts of the window show: accounts, words that stand out, and sources."""
+    shown = [text for text in (accounts_text(latest),) if text]
     if latest.terms:
         missing = f" ({latest.terms_missing})" if latest.terms_missing is not None else ""
         shown.append(
@@ -156,6 +157,24 @@ def post_evidence_lines(latest: Evidence, style: Style = PLAIN) -> list[str]:
         counted = ", ".join(f"{style.post(one_line(one.source))} {one.posts}" for one in latest.sources)
         shown.append(f"From ({style.name(_kept(latest))}): {counted}.")
     return shown
+
+
+def accounts_text(latest: Evidence) -> str:
+    """`Accounts: 21 posted one text; 19 of 46 are new; no vote for 16 with copies and 2 that behave like bots.`"""
+    parts = []
+    if latest.one_text_accounts is not None and latest.one_text_accounts >= MANY_ACCOUNTS:
+        parts.append(f"{latest.one_text_accounts} posted one text")
+    if latest.new_accounts is not None and latest.shown_accounts:
+        parts.append(f"{latest.new_accounts or 'none'} of {latest.shown_accounts} are new")
+    uncounted = []
+    if latest.copied_authors:
+        uncounted.append(f"{latest.copied_authors} with copies")
+    if latest.excluded_authors:
+        number = latest.excluded_authors
+        uncounted.append(f"{number} that behave{'s' if number == 1 else ''} like {'a bot' if number == 1 else 'bots'}")
+    if uncounted:
+        parts.append(f"no vote for {' and '.join(uncounted)}")
+    return f"Accounts: {'; '.join(parts)}." if parts else ""
 
 
 def example_text(post: ExamplePost, *, most_chars: int = MAX_EXAMPLE_CHARS, style: Style = PLAIN) -> str:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from alerting.notifications.delivery import SendResult
 from alerting.notifications.plain_text import cut, one_line, without_links
 from alerting.notifications.receivers.http_post import post
-from alerting.notifications.receivers.message_text import example_text, member_text, term_text
+from alerting.notifications.receivers.message_text import accounts_text, example_text, member_text, term_text
 from alerting.notifications.receivers.receiver import ReceiverContext
 from alerting.notifications.receivers.receiver_config import PagerDutyConfig
 from brandpulse.schema.episodes import Episode, Evidence, Notification, Severity
@@ -126,6 +126,7 @@ def details(episode: Episode, latest: Evidence) -> dict[str, Any]:
             if latest.usual_authors is None
             else {"usual_authors": round(latest.usual_authors, 1)}
         ),
+        **({"accounts": counted} if (counted := accounts_text(latest)) else {}),
         "p_value": latest.p_value,
         "peak_share": round(episode.peak.negative_share, 4),
         "terms": [term_text(one) for one in latest.terms] or latest.terms_missing or "",

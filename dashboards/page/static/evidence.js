@@ -22,6 +22,7 @@ export function episodeEvidence(episode, clockMs, { opened, choose }) {
     ),
     h("p", { class: "when" }, timeline(episode, clockMs)),
     h("p", { class: "episode-actions" }, h("button", { type: "button", class: "text-button to-chart", onclick: () => choose(episode.brand, { hours: 6, scroll: true }) }, "Show in chart")),
+    accountsLine(latest),
     risingTerms(latest),
     sourceLine(latest),
     examples(latest.examples, opened),
@@ -81,6 +82,18 @@ function risingTerms({ terms = [], terms_missing: missing = null }) {
     h("ul", null, ...terms.map((one) => h("li", null, h("b", { dir: "auto" }, one.term), group ? acrossBrands(one) : ` ${plural(one.posts, "post")}, ${usually(one)}`))),
     group && missing !== null ? h("p", { class: "when" }, `${missing.charAt(0).toUpperCase()}${missing.slice(1)}.`) : null,
   );
+}
+
+/** Accounts that share one text, are new, or have no vote. */
+function accountsLine({ one_text_accounts: alike = null, new_accounts: fresh = null, shown_accounts: shown = null, copied_authors: copied = null, excluded_authors: excluded = null }) {
+  const parts = [];
+  if (alike >= 3) parts.push(`${count(alike)} posted one text`);
+  if (fresh !== null && shown) parts.push(`${fresh ? count(fresh) : "none"} of ${count(shown)} are new`);
+  const without = [];
+  if (copied) without.push(`${count(copied)} with copies`);
+  if (excluded) without.push(excluded === 1 ? "1 that behaves like a bot" : `${count(excluded)} that behave like bots`);
+  if (without.length) parts.push(`no vote for ${without.join(" and ")}`);
+  return parts.length ? h("p", { class: "when" }, `Accounts: ${parts.join("; ")}.`) : null;
 }
 
 const usually = (term) => `usually ${term.usual_share ? percent(term.usual_share) : "none"}`;

@@ -10,6 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from alerting.detection.votes.copied_votes import Uncounted
 from alerting.episodes.lifecycle import Memory, OpenEpisode
 from alerting.evaluation.past_episodes import incidents
 from alerting.store.alert_store import AlertStore, Commit
@@ -299,3 +300,11 @@ def test_watched_facets_are_stored_for_the_page(redis_client: redis.Redis, names
     assert stored() == {}
     with pytest.raises(StateError, match="facets"):
         decode_facets(b'{"refund": 3}')
+
+
+def test_uncounted_votes_are_saved_by_hour_until_they_expire(bench: Bench) -> None:
+    assert bench.store.uncounted_votes() == {}
+    first, facet = ("Acme | Air", 500_000), ("Acme | Air\x1fdelay", 500_001)
+    bench.store.save_uncounted_votes({first: Uncounted(3, 2, 1, 1), facet: Uncounted(4, 4)}, expired=())
+    bench.store.save_uncounted_votes({facet: Uncounted(5, 5)}, expired=[first])
+    assert bench.store.uncounted_votes() == {facet: Uncounted(5, 5)}

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from alerting.notifications.receivers.email import mail
-from alerting.notifications.receivers.message_text import MAX_TITLE_CHARS, copies, lines, member_text, title
+from alerting.notifications.receivers.message_text import (
+    MAX_TITLE_CHARS,
+    accounts_text,
+    copies,
+    lines,
+    member_text,
+    title,
+)
 from alerting.notifications.receivers.pagerduty import event
 from alerting.notifications.receivers.slack import MAX_SECTION_CHARS, message
 from brandpulse.schema.episodes import ExamplePost, Member, Notification, SourceCount, Term, Transition
@@ -65,6 +72,32 @@ def test_words_and_sources_are_shown_until_the_episode_is_over() -> None:
     assert not [
         line for line in lines(a_notification("resolved", latest=proof)) if "luggage" in line or "<!here>" in line
     ]
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ({}, ""),
+        ({"one_text_accounts": 2, "copied_authors": 0, "excluded_authors": 0, "shown_accounts": 9}, ""),
+        ({"new_accounts": 0, "shown_accounts": 9}, "Accounts: none of 9 are new."),
+        ({"excluded_authors": 1}, "Accounts: no vote for 1 that behaves like a bot."),
+        (
+            {
+                "one_text_accounts": 21,
+                "new_accounts": 19,
+                "shown_accounts": 46,
+                "copied_authors": 16,
+                "excluded_authors": 2,
+            },
+            "Accounts: 21 posted one text; 19 of 46 are new; no vote for 16 with copies and 2 that behave like bots.",
+        ),
+    ],
+)
+def test_an_alert_says_which_accounts_have_no_vote(seen: dict[str, Any], expected: str) -> None:
+    latest = an_evidence(**seen)
+    assert accounts_text(latest) == expected
+    shown = a_notification(latest=latest)
+    assert (expected in lines(shown)) is bool(expected)
 
 
 def test_missing_words_have_a_reason() -> None:
