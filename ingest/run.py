@@ -19,6 +19,7 @@ from brandpulse.runtime.service_registry import announced
 from ingest.post_producer import NO_CLIENT_LOG, check_broker
 from ingest.settings import IngestSettings
 from ingest.sources.brand_filter import BrandFilter
+from ingest.sources.deletions import DeletionSweeper
 from ingest.sources.delivery import PostDelivery
 from ingest.sources.position_store import RedisPositionStore
 from ingest.sources.runner import FLUSH_SECONDS, Destination
@@ -66,7 +67,8 @@ async def _serve(settings: Settings, ingest: IngestSettings) -> None:
     telemetry = Telemetry(INGEST_METRICS, service="ingest")
     token = metrics_token(ingest.host, settings.metrics_token, variable="BRANDPULSE_INGEST_HOST")
     webhook = WebhookService(ingest.sources_file, bootstrap_servers=servers, topic=topic, telemetry=telemetry)
-    following = [asyncio.create_task(watch.run(stop)), asyncio.create_task(brands.follow(stop))]
+    sweeper = DeletionSweeper(client, settings.namespace, settings.author_keys(), telemetry)
+    following = [asyncio.create_task(task) for task in (watch.run(stop), brands.follow(stop), sweeper.run(stop))]
     try:
         async with source_context(brands, stop) as context:
             service = SourcesService(

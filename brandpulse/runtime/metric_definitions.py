@@ -421,6 +421,12 @@ INGEST_METRICS = (
         ("name",),
     ),
     Metric(
+        "brandpulse_deleted_texts_total",
+        "counter",
+        "Texts removed from Redis because the platform deleted or changed their posts.",
+        "Counts stay. `deletions not applied` in the log names a fault.",
+    ),
+    Metric(
         "brandpulse_webhook_requests_total",
         "counter",
         "Requests to the webhook receiver by sender and status; sender unknown: not verified.",

@@ -34,6 +34,7 @@ All state of one partition shares the hash tag `{namespace:topic:partition}`, so
     {ns:erasure}:authors              set    erased authors, keyed hashes
     {ns:erasure}:letters              set    erased dead letters
     {ns:erasure}:namespaces           set    ns and its shadows
+    {ns:sources}:deletions            zset   deletions of the platforms, JSON -> second at which to apply them; 500,000
     {ns}:live                         string namespace that readers of ns follow, if another (namespaces.py)
     {ns}:replay                       string what ns recomputes, if it is a shadow (namespaces.py)
 
@@ -221,6 +222,10 @@ class SourceKeys:
     @property
     def gaps(self) -> str:
         return f"{self.tag}:gaps"
+
+    @property
+    def deletions(self) -> str:
+        return f"{self.tag}:deletions"
 
     def history(self, source: str) -> str:
         return f"{self.tag}:history:{source}"

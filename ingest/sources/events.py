@@ -27,7 +27,7 @@ class NewPost:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A new version of a post. The first version stays counted; the edit is counted as an outcome only."""
+    """A new version of a post. The first version stays counted; its text is no longer shown (`deletions`)."""
 
     id: str
 

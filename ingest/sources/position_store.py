@@ -5,6 +5,7 @@ broker loses its records instead (the embedded one does at each stop), the sourc
 posts the workers have counted.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -16,6 +17,7 @@ from brandpulse.errors import StateError
 from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.state.applied_logs import AppliedLogs
 from brandpulse.state.keys import SourceKeys
+from ingest.sources.deletions import Deletion, queue_deletions
 from ingest.sources.events import Cursor, Gap
 
 HISTORY = 900
@@ -62,6 +64,10 @@ class PositionStore(Protocol):
         """Store *position* and *gaps* together, or neither."""
         ...
 
+    def queue_deletions(self, deletions: Sequence[Deletion]) -> None:
+        """Store *deletions* for the sweeper; before the position after them."""
+        ...
+
     def gaps(self) -> Sequence[GapRecord]:
         """The gaps of all sources, newest first."""
         ...
@@ -96,6 +102,7 @@ class RedisPositionStore:
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._client = client
+        self._namespace = namespace
         self._keys = SourceKeys(namespace)
 
     def load(self, source: str) -> Sequence[Position]:
@@ -116,6 +123,9 @@ class RedisPositionStore:
                 pipeline.ltrim(self._keys.gaps, 0, GAPS - 1)
             pipeline.execute()
 
+    def queue_deletions(self, deletions: Sequence[Deletion]) -> None:
+        queue_deletions(self._client, self._namespace, deletions, now=time.time())
+
     def gaps(self) -> Sequence[GapRecord]:
         with reaching_redis():
             found: Any = self._client.lrange(self._keys.gaps, 0, -1)
@@ -133,6 +143,7 @@ class MemoryPositionStore:
     def __init__(self) -> None:
         self._history: dict[str, list[Position]] = {}
         self._gaps: list[GapRecord] = []
+        self.deletions: list[Deletion] = []
 
     def load(self, source: str) -> Sequence[Position]:
         return list(self._history.get(source, ()))
@@ -142,6 +153,9 @@ class MemoryPositionStore:
         stored = _decode(msgspec.json.encode(position), Position, source)
         self._history[source] = [stored, *self._history.get(source, ())][:HISTORY]
         self._gaps = [*(_record(source, gap) for gap in reversed(gaps)), *self._gaps][:GAPS]
+
+    def queue_deletions(self, deletions: Sequence[Deletion]) -> None:
+        self.deletions += deletions
 
     def gaps(self) -> Sequence[GapRecord]:
         return list(self._gaps)

@@ -18,6 +18,7 @@ from brandpulse.runtime.metrics import Telemetry
 from brandpulse.schema.posts import MAX_ID_CHARS, MAX_TEXT_CHARS, fits
 from brandpulse.state.applied_logs import AppliedLogs
 from ingest.sources.brand_filter import BrandFilter
+from ingest.sources.deletions import deletions_among
 from ingest.sources.delivery import PostDelivery, Sending
 from ingest.sources.events import Batch, Cursor, Delete, Edit, Gap, NewPost
 from ingest.sources.position_store import Position, PositionStore, new_position, resumable
@@ -199,6 +200,9 @@ class SourceRunner:
         while self._open and self._open_posts + len(rows) > OPEN_POSTS:
             await self._open[0].sending.done.wait()
             self._collect()
+        if deletions := list(deletions_among(batch.events, self._label)):
+            # Before the batch is open: no position after it is stored without its deletions.
+            await asyncio.to_thread(self._destination.store.queue_deletions, deletions)
         await self._keep_rate(len(rows))
         sending = await self._destination.delivery.send(rows)
         self._open.append(_Sent(sending, len(rows), batch.cursor, gaps, newest))

@@ -14,7 +14,7 @@ from brandpulse.state.applied_logs import AppliedLogs
 from ingest.sources import brand_filter
 from ingest.sources.brand_filter import BrandFilter
 from ingest.sources.delivery import Sending
-from ingest.sources.events import Batch, Cursor, Gap, NewPost, Skip
+from ingest.sources.events import Batch, Cursor, Delete, Edit, Gap, NewPost, Skip
 from ingest.sources.position_store import MemoryPositionStore, Position
 from ingest.sources.runner import Destination, SourceRunner
 from ingest.sources.service import source_context
@@ -121,6 +121,36 @@ def test_a_gap_is_stored_once_although_its_batch_is_sent_again(tmp_path: Path) -
     source, delivery = NumberedSource(6, gap_before=4), Delivery({"4"})
     store, _ = run(source, delivery, tmp_path, last=6)
     assert [gap.reason for gap in store.gaps()] == ["it is gone"]
+
+
+class ForgetfulSource(NumberedSource):
+    """Deletes each post after the next one, and changes post 1."""
+
+    async def read(self, cursor: Cursor | None, context: SourceContext) -> AsyncIterator[Batch]:
+        async for batch in super().read(cursor, context):
+            number = int(batch.cursor["next"])
+            more = [Delete(id=str(number - 2))] if number >= 2 else []
+            yield Batch((*batch.events, *more, *([Edit("1")] if number == 2 else [])), batch.cursor, batch.gap)
+
+
+class OrderedStore(MemoryPositionStore):
+    """Notes how many deletions were stored before each position."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: dict[int, set[str | None]] = {}
+
+    def save(self, source: str, position: Position, gaps: Sequence[Gap] = ()) -> None:
+        self.before[int(position.cursor["next"])] = {deletion.id for deletion in self.deletions}
+        super().save(source, position, gaps)
+
+
+def test_deletions_are_stored_before_the_position_moves_past_them(tmp_path: Path) -> None:
+    store = OrderedStore()
+    run(ForgetfulSource(9), Delivery({"4"}), tmp_path, last=9, store=store)
+    assert {deletion.source for deletion in store.deletions} == {"numbers"}
+    for position, stored_before in store.before.items():
+        assert stored_before >= {str(number) for number in range(position - 1)}
 
 
 class SlowStore(MemoryPositionStore):
