@@ -101,6 +101,7 @@ def _show_brands(telemetry: Telemetry, report: EvaluationReport, labels: _BrandL
     posts: Counter[tuple[str, ...]] = Counter()
     shares: dict[tuple[str, ...], float] = {}
     usual: dict[tuple[str, ...], float] = {}
+    without: dict[tuple[str, ...], float] = {}
     for brand, view in report.views.items():
         label = labels.of(brand)
         for sentiment in BRAND_SENTIMENTS:
@@ -109,9 +110,14 @@ def _show_brands(telemetry: Telemetry, report: EvaluationReport, labels: _BrandL
             shares[label,] = view.hour.share if view.hour else 0.0
             if (learnt := view.finding.learnt) is not None:
                 usual[label,] = learnt.share
+            window = view.finding.window
+            if window is not None and window.copied is not None and window.excluded is not None:
+                without[label, "copied"] = window.copied
+                without[label, "excluded"] = window.excluded
     _replace(telemetry.gauge("brandpulse_window_posts"), posts)
     _replace(telemetry.gauge("brandpulse_window_negative_ratio"), shares)
     _replace(telemetry.gauge("brandpulse_baseline_negative_ratio"), usual)
+    _replace(telemetry.gauge("brandpulse_window_people_without_vote"), without)
     _replace(
         telemetry.gauge("brandpulse_expected_delay_seconds"),
         {(brand,): delay for brand, delay in detection_delays(report).items() if labels.has(brand)},

@@ -216,6 +216,14 @@ ALERTER_METRICS = (
         ("brand",),
     ),
     Metric(
+        "brandpulse_window_people_without_vote",
+        "gauge",
+        "People in the tested window who have no vote. copied: their text has its votes; excluded: bot-like behaviour. "
+        "Only of brands whose votes were reviewed: those that rise or have an open episode.",
+        "Read the alert's examples; BRANDPULSE_ALERTER_VOTES_PER_TEXT and BRANDPULSE_ALERTER_EXCLUDE_SCORE decide.",
+        ("brand", "reason"),
+    ),
+    Metric(
         "brandpulse_expected_delay_seconds",
         "gauge",
         "Detection delay of a rise by 25 points at the brand's usual volume; +Inf: more than a day.",

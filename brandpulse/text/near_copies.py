@@ -8,6 +8,8 @@ constants. Texts come as `near_duplicates.normal_words` returns them.
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +28,8 @@ BAND = 2
 texts that share a fiftieth in 2 %."""
 LEAST_AGREEING = 10
 """Hashes of `HASHES` that agree for an edit distance to be worth its cost: 10 % of the sequences."""
+CACHED_TEXTS = 8_192
+"""Texts whose sketches are cached: about 16 megabytes."""
 MAX_TEXTS = 5_000
 """Texts of one window: about eight megabytes."""
 
@@ -35,6 +39,8 @@ _MULTIPLIERS = _RANDOM.integers(1, 2**63, HASHES, dtype=np.uint64)[:, None] | np
 _ADDENDS = _RANDOM.integers(0, 2**63, HASHES, dtype=np.uint64)[:, None]
 _OF_LETTER = np.array([np.uint64(pow(0x9E3779B97F4A7C15, power + 1, 2**64)) for power in range(SEQUENCE_LETTERS)])
 _UPPER_HALF = np.uint64(32)
+_PLACE_OF_BAND = 2 * _RANDOM.integers(0, 2**62, HASHES // BAND, dtype=np.uint64) + np.uint64(1)
+"""Makes equal hashes in different bands different numbers."""
 
 
 def signature(form: str) -> Signature:
@@ -91,12 +97,28 @@ def _letters(words: Sequence[str]) -> str:
     return "".join(words)[:MOST_LETTERS]
 
 
+class _Sketch(NamedTuple):
+    """What near copies of a text are found by."""
+
+    signature: Signature
+    bands: tuple[int, ...]
+    """One number for each `BAND` hashes. Two texts with an equal one are candidates."""
+
+
+@lru_cache(maxsize=CACHED_TEXTS)
+def _sketch(letters: str) -> _Sketch:
+    """The same texts come again with each minute of a window."""
+    own = signature(letters)
+    pairs = own.view(np.uint64) * _PLACE_OF_BAND + _PLACE_OF_BAND
+    return _Sketch(own, tuple(pairs.tolist()))
+
+
 class _First(NamedTuple):
     """The first text of a group."""
 
     letters: str
     words: Sequence[str]
-    signature: Signature | None
+    sketch: _Sketch | None
     """None: too short for near copies."""
 
 
@@ -110,7 +132,7 @@ class CopyIndex:
         self._group_of: OrderedDict[str, int] = OrderedDict()
         """Letters of a text -> group, the oldest first."""
         self._first: dict[int, _First] = {}
-        self._bands: dict[tuple[int, bytes], list[int]] = {}
+        self._bands: dict[int, list[int]] = {}
         self._next = 0
 
     def __len__(self) -> int:
@@ -122,29 +144,30 @@ class CopyIndex:
         letters = _letters(words)
         if (known := self._group_of.get(letters)) is not None:
             return known
-        return None if len(letters) < LEAST_LETTERS else self._closest(words, signature(letters))
+        return None if len(letters) < LEAST_LETTERS else self._closest(words, _sketch(letters))
 
     def add(self, words: Sequence[str]) -> int:
         """The group of a text, which is part of the window from now on."""
         letters = _letters(words)
         if (known := self._group_of.get(letters)) is not None:
             return known
-        own = None if len(letters) < LEAST_LETTERS else signature(letters)
+        own = None if len(letters) < LEAST_LETTERS else _sketch(letters)
         group = None if own is None else self._closest(words, own)
         if group is None:
             group = self._next
             self._next += 1
             self._first[group] = _First(letters, words, own)
-            for band in _bands(own):
+            for band in () if own is None else own.bands:
                 self._bands.setdefault(band, []).append(group)
         self._group_of[letters] = group
         if len(self._group_of) > self._max_texts:
             self._forget_oldest()
         return group
 
-    def _closest(self, words: Sequence[str], own: Signature) -> int | None:
+    def _closest(self, words: Sequence[str], own: _Sketch) -> int | None:
         """The group whose first text is a near copy; of several, the one with most equal hashes."""
-        candidates = {group for band in _bands(own) for group in self._bands.get(band, ())}
+        lists = filter(None, map(self._bands.get, own.bands))
+        candidates = set(chain.from_iterable(lists))
         for number, group in sorted((-self._agreeing(group, own), group) for group in candidates):
             if -number < LEAST_AGREEING:
                 return None
@@ -152,9 +175,9 @@ class CopyIndex:
                 return group
         return None
 
-    def _agreeing(self, group: int, own: Signature) -> int:
-        other = self._first[group].signature
-        return 0 if other is None else int(np.count_nonzero(other == own))
+    def _agreeing(self, group: int, own: _Sketch) -> int:
+        other = self._first[group].sketch
+        return 0 if other is None else int(np.count_nonzero(other.signature == own.signature))
 
     def _forget_oldest(self) -> None:
         letters, group = self._group_of.popitem(last=False)
@@ -163,17 +186,9 @@ class CopyIndex:
             return
         # A later copy begins a group of its own: without its first text, a group accepts no more texts.
         del self._first[group]
-        for band in _bands(first.signature):
+        for band in () if first.sketch is None else first.sketch.bands:
             groups = [one for one in self._bands[band] if one != group]
             if groups:
                 self._bands[band] = groups
             else:
                 del self._bands[band]
-
-
-def _bands(of: Signature | None) -> list[tuple[int, bytes]]:
-    if of is None:
-        return []
-    stored = of.tobytes()
-    width = BAND * of.itemsize
-    return [(number, stored[start : start + width]) for number, start in enumerate(range(0, len(stored), width))]

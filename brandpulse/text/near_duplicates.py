@@ -7,9 +7,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from brandpulse.state.stored_posts import HourPost
-from brandpulse.text.near_copies import CopyIndex
+from brandpulse.text.near_copies import CACHED_TEXTS, CopyIndex
 
 COMPARED_LETTERS = 500
 """Length of a normal form: stored texts are cut off, and 500 letters distinguish long ones."""
@@ -37,6 +38,7 @@ def normal_form(text: str) -> str:
     return "".join(normal_words(text))[:COMPARED_LETTERS]
 
 
+@lru_cache(maxsize=CACHED_TEXTS)
 def normal_words(text: str) -> tuple[str, ...]:
     """`normal_form` in words; a text without letters is one word."""
     plain = html.unescape(html.unescape(text)) if "&" in text else text

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from alerting.detection.share_detector import Baseline, DetectPolicy, Finding, State
+from alerting.detection.share_detector import Baseline, DetectPolicy, Finding, State, WindowCounts
 from alerting.evaluation.alert_clock import AlertClock
 from alerting.evaluation.evaluator import BrandView, EvaluationReport
 from alerting.evaluation.rule_evaluator import FacetView
@@ -44,6 +44,21 @@ def test_while_learning_no_baseline_is_shown(state: State) -> None:
         record_evaluation(telemetry, EvaluationReport(AlertClock(None), None, views={name: view}), seconds=0.1)
     shown = [line for line in telemetry.expose().decode().splitlines() if "_baseline_negative_ratio{" in line]
     assert shown == ['brandpulse_baseline_negative_ratio{brand="Bolt"} 0.25']
+
+
+def test_people_without_a_vote_are_shown_where_votes_were_reviewed() -> None:
+    telemetry = Telemetry(ALERTER_METRICS)
+    reviewed = Finding("normal", DetectPolicy(), window=WindowCounts(10, 5, copied=16, excluded=2))
+    views = {
+        "Acme Air": BrandView(reviewed, EMPTY_PANE, None),
+        "Bolt": BrandView(Finding("normal", DetectPolicy(), window=WindowCounts(10, 5)), EMPTY_PANE, None),
+    }
+    record_evaluation(telemetry, EvaluationReport(AlertClock(None), None, views=views), seconds=0.1)
+    shown = [line for line in telemetry.expose().decode().splitlines() if "_without_vote{" in line]
+    assert shown == [
+        'brandpulse_window_people_without_vote{brand="Acme Air",reason="copied"} 16.0',
+        'brandpulse_window_people_without_vote{brand="Acme Air",reason="excluded"} 2.0',
+    ]
 
 
 @pytest.mark.parametrize(("per_hour", "least", "most"), [(60, 1_200, 7_200), (1, 3_600, math.inf)])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from alerting.detection import vote_review
 from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_baseline import BaselinePolicy
 from alerting.detection.share_detector import DetectPolicy, WindowCounts
@@ -173,3 +174,14 @@ def test_posts_are_read_while_they_are_stored(hours: int) -> None:
     history = HourHistory(reader, BaselinePolicy())
     VoteReviewer(stored, MemoryAlertStore(), VotePolicy()).review(BRAND, [WindowCounts(last_minute, 180)], history, ())
     assert asked == [((last_minute // 60 - 4) * HOUR_MS, (last_minute + 1) * MINUTE_MS)]
+
+
+def test_reviews_stop_at_the_limit_of_posts_and_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vote_review, "MAX_POSTS", 60)
+    reader = CampaignReader([f"{TEXT} {number}" for number in range(40)])
+    reviewer = VoteReviewer(reader.window_posts, MemoryAlertStore(), VotePolicy())
+    history, windows = HourHistory(reader, BaselinePolicy()), [WindowCounts(CAMPAIGN + 15, 180, 400, 100, 400, 100)]
+    first, second = ([reviewer.review(BRAND, windows, history, ())[0][0].copied] for _ in range(2))
+    assert (first[0] is not None, second) == (True, [None])
+    reviewer.reset_limits()
+    assert reviewer.review(BRAND, windows, history, ())[0][0].copied == first[0]
