@@ -25,6 +25,7 @@ from ingest.sources.position_store import RedisPositionStore
 from ingest.sources.runner import FLUSH_SECONDS, Destination
 from ingest.sources.service import SourcesService, TopicIdWatch, source_context
 from ingest.sources.sources_file import load_sources
+from ingest.sources.spending.ledger import RedisLedger
 from ingest.webhook.service import WebhookService
 from ingest.webhook.settings import load_webhook
 from ingest.worker_states import RedisWorkerStates
@@ -70,7 +71,7 @@ async def _serve(settings: Settings, ingest: IngestSettings) -> None:
     sweeper = DeletionSweeper(client, settings.namespace, settings.author_keys(), telemetry)
     following = [asyncio.create_task(task) for task in (watch.run(stop), brands.follow(stop), sweeper.run(stop))]
     try:
-        async with source_context(brands, stop) as context:
+        async with source_context(brands, stop, ledger=RedisLedger(client, settings.namespace)) as context:
             service = SourcesService(
                 ingest.sources_file,
                 destination=destination,

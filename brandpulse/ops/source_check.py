@@ -15,6 +15,7 @@ from ingest.sources.position_store import RedisPositionStore
 from ingest.sources.service import source_context
 from ingest.sources.source import SourceContext, SourceSettings
 from ingest.sources.sources_file import load_sources
+from ingest.sources.spending.ledger import Ledger, RedisLedger
 from ingest.webhook.settings import WebhookConfig, load_webhook
 
 CHECK_SECONDS = 40.0
@@ -26,7 +27,8 @@ def check_sources() -> list[tuple[str, bool, str]]:
     settings, ingest = load_settings(Settings), load_settings(IngestSettings)
     sources = load_sources(ingest.sources_file)
     webhook = _webhook_line(load_webhook(ingest.sources_file))
-    return webhook + asyncio.run(_check_all(sources, BrandFilter(settings.brands_file)))
+    ledger = RedisLedger(connect(settings.redis_address()), settings.namespace)
+    return webhook + asyncio.run(_check_all(sources, BrandFilter(settings.brands_file), ledger))
 
 
 def _webhook_line(webhook: WebhookConfig | None) -> list[tuple[str, bool, str]]:
@@ -37,8 +39,8 @@ def _webhook_line(webhook: WebhookConfig | None) -> list[tuple[str, bool, str]]:
     return [("webhook", True, f"POST /v1/posts at {settings.host}:{settings.port}; senders: {names}")]
 
 
-async def _check_all(sources: list[SourceSettings], brands: BrandFilter) -> list[tuple[str, bool, str]]:
-    async with source_context(brands, asyncio.Event()) as context:
+async def _check_all(sources: list[SourceSettings], brands: BrandFilter, ledger: Ledger) -> list[tuple[str, bool, str]]:
+    async with source_context(brands, asyncio.Event(), ledger=ledger) as context:
         return list(await asyncio.gather(*(_check(settings, context) for settings in sources)))
 
 

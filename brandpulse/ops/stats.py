@@ -1,7 +1,8 @@
 """`brandpulse stats`: totals over all hour panes, and counts of posts that are in none."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
@@ -19,6 +20,7 @@ from brandpulse.state.outcomes.language_counts import total_by_brand
 from brandpulse.state.outcomes.post_outcomes import shown_source
 from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.panes import Pane
+from ingest.sources.spending.ledger import MICRO, RedisLedger, Spending
 
 DELAY_NOTE = (
     "delay: expected time until a negative share that rises by 25 points is detected, from the brand's volume and "
@@ -36,7 +38,8 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
     `"expected_delay_minutes": {NAME: n}` is the expected detection delay of a negative share that rises by 25 points,
     as an alerter stored it; None: more than a day. A brand is missing while its baseline is learned or if no alerter
     ran. `"sources"` has the outcomes of each source's posts in the newest hour, `"problems"` what `stream_report` found
-    in them. Raises ConfigError, TransientError.
+    in them. `"spending": {NAME: {"unit": "dollars" or "units", "spent": n, "limit": n}}` is what each paid or limited
+    live source has used up today. Raises ConfigError, TransientError.
     """
     settings = settings or load_settings(Settings)
     client = connect(settings.redis_address(), timeout_seconds=30)
@@ -62,6 +65,19 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
         "unread": sum(status.unread for status in partitions),
         "keyless": sum(status.keyless for status in partitions),
         **_recent(stream_report(partitions), now_ms=wall_ms()),
+        "spending": _spending(RedisLedger(client, settings.namespace).spendings(datetime.now(UTC))),
+    }
+
+
+def _spending(found: Sequence[Spending]) -> dict[str, dict[str, Any]]:
+    scale = {"dollars": MICRO, "units": 1}
+    return {
+        one.source: {
+            "unit": one.limit.unit,
+            "spent": one.spent / scale[one.limit.unit],
+            "limit": one.limit.amount / scale[one.limit.unit],
+        }
+        for one in found
     }
 
 
@@ -143,6 +159,10 @@ def render(totals: dict[str, Any]) -> None:
         console.print(_language_table(totals))
     others = ("late", "repeated", "dead", "unmatched", "unread", "keyless", "lag")
     console.print("  ".join(f"{name} {totals[name]:,}" for name in others if name in totals))
+    for source, use in totals.get("spending", {}).items():
+        shown = "${:,.2f}" if use["unit"] == "dollars" else "{:,.0f} units"
+        spent, limit = shown.format(use["spent"]), shown.format(use["limit"])
+        console.print(f"{source}: {spent} of {limit} used today", markup=False)
     for problem in totals.get("problems", ()):
         # Sources and near misses are outside input: the console prints them without markup.
         console.print(f"{problem['sentence']}\n  -> {problem['remedy']}")

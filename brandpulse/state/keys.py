@@ -227,8 +227,17 @@ class SourceKeys:
     def deletions(self) -> str:
         return f"{self.tag}:deletions"
 
+    @property
+    def limits(self) -> str:
+        """Hash: source -> the most that it may use up in a day."""
+        return f"{self.tag}:limits"
+
     def history(self, source: str) -> str:
         return f"{self.tag}:history:{source}"
+
+    def spent(self, source: str) -> str:
+        """Hash: day -> what the source used up."""
+        return f"{self.tag}:spent:{source}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from brandpulse.config.brands_file import load_brands
+from brandpulse.config.brands_file import Brand, load_brands
 from brandpulse.config.yaml_file import Stamp, stamp_of
 from brandpulse.errors import ConfigError
 from brandpulse.runtime.backoff import pause
@@ -30,6 +30,10 @@ class BrandFilter:
     def names(self) -> Sequence[str]:
         return self._names
 
+    def brands(self) -> Sequence[Brand]:
+        """The brands of the file; the same object until it changes."""
+        return self._brands
+
     def names_a_brand(self, text: str) -> bool:
         return bool(self._matcher.match(text))
 
@@ -45,6 +49,7 @@ class BrandFilter:
         stamp = stamp_of(self._path)
         brands = load_brands(self._path)
         self._stamp, self._names, self._matcher = stamp, [brand.name for brand in brands], BrandMatcher(brands)
+        self._brands = brands
 
     def _reload(self) -> None:
         try:

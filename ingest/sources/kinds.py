@@ -11,6 +11,9 @@ from ingest.sources.connectors.bluesky import BlueskySettings, BlueskySource
 from ingest.sources.connectors.feeds import FeedSettings, FeedSource
 from ingest.sources.connectors.hacker_news import HackerNewsSettings, HackerNewsSource
 from ingest.sources.connectors.mastodon import MastodonSettings, MastodonSource
+from ingest.sources.connectors.x.settings import XSettings
+from ingest.sources.connectors.x.source import XSource
+from ingest.sources.connectors.youtube import YouTubeSettings, YouTubeSource
 from ingest.sources.source import Source, SourceSettings
 
 ENTRY_POINTS = "brandpulse.sources"
@@ -33,6 +36,8 @@ BUILT_IN: Mapping[str, SourceKind] = {
     "feed": SourceKind(FeedSettings, FeedSource),
     "hacker-news": SourceKind(HackerNewsSettings, HackerNewsSource),
     "mastodon": SourceKind(MastodonSettings, MastodonSource),
+    "x": SourceKind(XSettings, XSource),
+    "youtube": SourceKind(YouTubeSettings, YouTubeSource),
 }
 
 

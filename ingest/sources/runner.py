@@ -320,7 +320,8 @@ class SourceRunner:
 
     def forget(self) -> None:
         """Removes the gauges of a source that is gone: at 0 they would look like a fault for ever."""
-        for name in ("brandpulse_source_up", "brandpulse_source_last_event_seconds"):
+        amounts = [f"brandpulse_source_{what}_{unit}" for what in ("spent", "budget") for unit in ("dollars", "units")]
+        for name in ("brandpulse_source_up", "brandpulse_source_last_event_seconds", *amounts):
             self._telemetry.gauge(name).remove(self._settings.name)
 
     def _facts(self, **more: object) -> dict[str, object]:

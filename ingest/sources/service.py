@@ -22,6 +22,7 @@ from ingest.sources.kinds import source_kinds
 from ingest.sources.runner import Destination, SourceRunner
 from ingest.sources.source import SourceContext, SourceSettings
 from ingest.sources.sources_file import load_sources
+from ingest.sources.spending.ledger import MICRO, Ledger, MemoryLedger, Spending
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +33,15 @@ USER_AGENT = f"brandpulse/{VERSION}"
 
 
 @contextlib.asynccontextmanager
-async def source_context(brands: BrandFilter, stop: asyncio.Event) -> AsyncIterator[SourceContext]:
-    """A context with a session of its own, for all sources of a process."""
+async def source_context(
+    brands: BrandFilter, stop: asyncio.Event, *, ledger: Ledger | None = None
+) -> AsyncIterator[SourceContext]:
+    """A context with a session of its own, for all sources of a process. *ledger*: by default in memory."""
     # aiohttp's default total of 5 minutes would cut every stream.
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=90)
     async with aiohttp.ClientSession(timeout=timeout, headers={"User-Agent": USER_AGENT}) as session:
-        yield SourceContext(session, brands.names, stop)
+        books = ledger if ledger is not None else MemoryLedger()
+        yield SourceContext(session, brands.names, stop, current_brands=brands.brands, ledger=books)
 
 
 class TopicIdWatch:
@@ -123,7 +127,7 @@ class SourcesService:
 
     def _start(self, settings: SourceSettings) -> None:
         stop = asyncio.Event()
-        context = replace(self._context, stop=stop, brands=self._brands.names)
+        context = replace(self._context, stop=stop, brands=self._brands.names, note_spending=self._note_spending)
         try:
             source = source_kinds()[settings.kind].create(settings)
         except ConfigError as error:
@@ -135,6 +139,12 @@ class SourcesService:
         task = asyncio.create_task(runner.run(), name=f"source {settings.name}")
         self._running[settings.name] = _Running(settings, runner, stop, task)
         log.info("source started", extra={"source": settings.name, "kind": settings.kind})
+
+    def _note_spending(self, spending: Spending) -> None:
+        unit, scale = spending.limit.unit, MICRO if spending.limit.unit == "dollars" else 1
+        amounts = (("spent", spending.spent), ("budget", spending.limit.amount))
+        for name, amount in amounts:
+            self._telemetry.gauge(f"brandpulse_source_{name}_{unit}").labels(spending.source).set(amount / scale)
 
     async def _stop(self, names: list[str]) -> None:
         ending = [self._running.pop(name) for name in names]

@@ -5,15 +5,17 @@ the group `brandpulse.sources`. docs/how-to/live-sources.md has a complete one i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field
 
+from brandpulse.config.brands_file import Brand
 from brandpulse.errors import BrandpulseError
 from ingest.sources.events import Batch, Cursor
+from ingest.sources.spending.ledger import Ledger, MemoryLedger, Spending
 
 
 class SourceSettings(BaseModel):
@@ -43,6 +45,12 @@ class SourceContext:
     """Names of the brands in the brands file, for sources that search."""
     stop: asyncio.Event
     """Set when the source must end. `read` may end at any time after it."""
+    current_brands: Callable[[], Sequence[Brand]] = tuple
+    """The brands as the file is now, for sources that follow it. The same object while nothing changes."""
+    ledger: Ledger = field(default_factory=MemoryLedger)
+    """Where sources with a budget book what they use up."""
+    note_spending: Callable[[Spending], None] = lambda _: None
+    """Called after each booking, for the metrics."""
 
 
 class SourceError(BrandpulseError):

@@ -2,9 +2,9 @@
 
 import email.utils
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import aiohttp
 
@@ -27,13 +27,36 @@ async def get(
     context: SourceContext, url: str, *, headers: Mapping[str, str] | None = None, max_bytes: int = MAX_BYTES
 ) -> Answer:
     """The answer of *url* with status 200 or 304. Raises SourceError, SourceConfigError for another."""
+    answer = await ask(context, url, headers=headers, max_bytes=max_bytes, read=(200, 304))
+    if answer.status not in (200, 304):
+        raise refusal(url, answer.status, answer.headers)
+    return answer
+
+
+async def ask(
+    context: SourceContext,
+    url: str,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+    json: object = None,
+    max_bytes: int = MAX_BYTES,
+    read: Sequence[int] | None = None,
+) -> Answer:
+    """The answer of *url* with any status; its body is read for the statuses *read*, by default for all.
+
+    *params* may hold a secret: no error shows them. Raises SourceError, SourceConfigError if there is no whole answer.
+    """
     timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
     try:
-        async with context.session.get(url, headers=headers, timeout=timeout, max_redirects=5) as answer:
-            if answer.status not in (200, 304):
-                raise refusal(url, answer.status, answer.headers)
+        async with context.session.request(
+            method, url, headers=headers, params=params, json=json, timeout=timeout, max_redirects=5
+        ) as answer:
             body = bytearray()
             async for chunk in answer.content.iter_chunked(64 * 1024):
+                if read is not None and answer.status not in read:
+                    break
                 body += chunk
                 if len(body) > max_bytes:
                     raise SourceConfigError(f"{url} answers with more than {max_bytes >> 20} MB")
@@ -61,7 +84,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal():
         return float(value)
-    moment = _http_date(value) or _iso(headers.get("X-RateLimit-Reset", ""))
+    reset = headers.get("X-RateLimit-Reset") or headers.get("x-rate-limit-reset") or ""
+    moment = _http_date(value) or _reset(reset.strip())
     return None if moment is None else max(0.0, moment.timestamp() - time.time())
 
 
@@ -72,9 +96,9 @@ def _http_date(value: str) -> datetime | None:
         return None
 
 
-def _iso(value: str) -> datetime | None:
-    """Mastodon's form of the time at which its limit ends."""
+def _reset(value: str) -> datetime | None:
+    """The time at which a limit ends: Mastodon gives it in ISO form, X in seconds since 1970."""
     try:
-        return datetime.fromisoformat(value)
-    except ValueError:
+        return datetime.fromtimestamp(int(value), UTC) if value.isdecimal() else datetime.fromisoformat(value)
+    except (ValueError, OverflowError, OSError):
         return None

@@ -22,13 +22,15 @@ from tests.support.sources.disconnects import (
 )
 from tests.support.sources.mastodon_server import TOKEN
 from tests.support.sources.source_runs import Place
+from tests.support.sources.x_disconnects import x_at_disconnects
+from tests.support.sources.x_server import TOKEN as X_TOKEN
 
 
 def main() -> int:
     logging.disable(logging.WARNING)  # a line per disconnect
     disconnects = int(os.environ.get("DISCONNECTS", "1000"))
     seed = int(os.environ.get("SEED", str(random.randrange(10**6))))
-    os.environ["MASTODON_TOKEN"] = TOKEN
+    os.environ["MASTODON_TOKEN"], os.environ["X_TOKEN"] = TOKEN, X_TOKEN
     runs: dict[str, Callable[[Place], Coroutine[Any, Any, None]]] = {
         f"bluesky version {version}": partial(
             bluesky_at_disconnects, version=version, disconnects=disconnects, seed=seed
@@ -38,6 +40,7 @@ def main() -> int:
     runs["mastodon"] = partial(mastodon_at_disconnects, disconnects=disconnects, seed=seed, token_env="MASTODON_TOKEN")
     runs["hacker-news"] = partial(hacker_news_at_failures, failures=disconnects, seed=seed)
     runs["feed"] = partial(feed_at_failures, failures=disconnects, seed=seed)
+    runs["x"] = partial(x_at_disconnects, disconnects=disconnects, seed=seed, token_env="X_TOKEN")
     with tempfile.TemporaryDirectory() as folder:
         broker = EmbeddedBroker(Path(folder))
         try:

@@ -16,7 +16,8 @@ from ingest.sources.delivery import PostDelivery
 from ingest.sources.position_store import MemoryPositionStore, PositionStore
 from ingest.sources.runner import Destination, SourceRunner
 from ingest.sources.service import source_context
-from ingest.sources.source import Source
+from ingest.sources.source import Source, SourceContext
+from ingest.sources.spending.ledger import Ledger
 from ingest.topic_reader import TopicReader
 from tests.support.patience import wait_until_async
 
@@ -24,9 +25,9 @@ PARTITIONS = 3
 BRANDS = 'brands:\n  - name: Acme Air\n    terms: ["acme"]\n'
 
 
-def a_brands_file(folder: Path) -> Path:
+def a_brands_file(folder: Path, brands: str = BRANDS) -> Path:
     path = folder / "brands.yaml"
-    path.write_text(BRANDS)
+    path.write_text(brands)
     return path
 
 
@@ -38,6 +39,7 @@ class SourceRun:
     store: PositionStore
     telemetry: Telemetry
     stop: asyncio.Event
+    context: SourceContext
     log_id: list[str]
     """The topic's id as the source sees it; a test may replace it."""
 
@@ -62,24 +64,28 @@ class Place:
         self.topic_id = ensure_topics(self.servers, [Topic(self.topic, PARTITIONS)])[self.topic]
 
     @contextlib.asynccontextmanager
-    async def running(self, source: Source, *, kill: bool = False) -> AsyncIterator[SourceRun]:
+    async def running(
+        self, source: Source, *, kill: bool = False, brands: str = BRANDS, ledger: Ledger | None = None
+    ) -> AsyncIterator[SourceRun]:
         """*source* runs in the context; at its end it is stopped, or with *kill* just cut off."""
-        brands = BrandFilter(a_brands_file(self.folder))
+        brand_filter = BrandFilter(a_brands_file(self.folder, brands))
         telemetry, stop, log_id = Telemetry(INGEST_METRICS), asyncio.Event(), [self.topic_id]
         delivery = PostDelivery(self.servers, self.topic)
         destination = Destination(delivery, self.store, lambda: log_id[0], self.applied)
-        async with source_context(brands, stop) as context:
+        async with source_context(brand_filter, stop, ledger=ledger) as context:
+            following = asyncio.create_task(brand_filter.follow(stop))
             runner = SourceRunner(
-                source, destination, context, brands, telemetry, first_pause_seconds=0.002, save_seconds=0.02
+                source, destination, context, brand_filter, telemetry, first_pause_seconds=0.002, save_seconds=0.02
             )
             task = asyncio.create_task(runner.run())
             try:
-                yield SourceRun(runner, self.store, telemetry, stop, log_id)
+                yield SourceRun(runner, self.store, telemetry, stop, context, log_id)
             finally:
                 if kill:
                     task.cancel()
                 stop.set()
-                await asyncio.wait({task})
+                following.cancel()
+                await asyncio.wait({task, following})
                 await delivery.close(10)
 
     def newest_saved(self) -> datetime | None:

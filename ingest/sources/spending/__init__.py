@@ -1,0 +1,1 @@
+"""What paid or limited sources use up in a day."""

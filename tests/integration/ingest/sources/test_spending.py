@@ -1,0 +1,36 @@
+"""What a source has used up today, in a real store, and where a person sees it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+
+from brandpulse.config.settings import Settings
+from brandpulse.ops import stats
+from ingest.sources.spending.ledger import Ledger, Limit, MemoryLedger, RedisLedger, Spending
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+DOLLARS, UNITS = Limit("dollars", 5_000_000, "UTC"), Limit("units", 9_000, "America/Los_Angeles")
+
+
+@pytest.fixture(params=["redis", "memory"])
+def ledger(request: pytest.FixtureRequest, redis_client: redis.Redis, namespace: str) -> Ledger:
+    return RedisLedger(redis_client, namespace) if request.param == "redis" else MemoryLedger()
+
+
+def test_each_source_has_a_total_of_its_day(ledger: Ledger) -> None:
+    assert [ledger.add("x", DOLLARS, amount, NOON) for amount in (10_000, 5_000, -2_000)] == [10_000, 15_000, 13_000]
+    ledger.add("youtube", UNITS, 7, NOON)
+    assert ledger.spendings(NOON) == [Spending("x", DOLLARS, 13_000), Spending("youtube", UNITS, 7)]
+    tomorrow = NOON + timedelta(hours=13)  # in California it is still the same day
+    assert ledger.spendings(tomorrow) == [Spending("x", DOLLARS, 0), Spending("youtube", UNITS, 7)]
+
+
+def test_stats_shows_what_was_spent(
+    redis_client: redis.Redis, redis_url: str, namespace: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    RedisLedger(redis_client, namespace).add("x", DOLLARS, 1_250_000, datetime.now(UTC))
+    totals = stats.collect(Settings(redis_url=redis_url, namespace=namespace))
+    assert totals["spending"] == {"x": {"unit": "dollars", "spent": 1.25, "limit": 5.0}}
+    stats.render(totals)
+    assert "x: $1.25 of $5.00 used today" in capsys.readouterr().out
