@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 from typer.testing import CliRunner
 
@@ -39,3 +40,9 @@ def test_importing_the_commands_loads_nothing_heavy() -> None:
     code = f"import sys, brandpulse.cli.model.model; print(sorted({heavy!r} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_figures_names_an_unknown_precision(tmp_path: Path) -> None:
+    result = RUNNER.invoke(app, ["figures", "--data", str(tmp_path), "--precision", "fp8"])
+    assert result.exit_code == 2
+    assert "fp8" in result.output
