@@ -111,7 +111,7 @@ _GERMAN = re.compile(
     rf"(?<![\w])(?:(?P<joined>[^\W\d_][\w\-]{{2,40}}(?:{_GERMAN_ENDS}))|(?P<apart>(?:{_CAP}[ \-])"
     rf"{{1,3}}(?:Stra(?:ß|ss)e|Str\.|Allee|Ring|Weg|Ufer|Damm|Chaussee|Landstraße|Gasse|Markt|"
     rf"Tor|Promenade|Steig)|(?:Stra(?:ß|ss)e|Platz|Allee)[ ](?:der|des)[ ](?:\d{{1,2}}\.[ ])?{_CAP}(?:[ ]{_CAP})?)|"
-    rf"(?P<at>(?:Am|An[ ]der|An[ ]den|Auf[ ]der|Auf[ ]dem|Im|In[ ]der|In[ ]den|Zum|Zur|"
+    rf"(?P<at>(?-i:Am|An[ ]der|An[ ]den|Auf[ ]der|Auf[ ]dem|Im|In[ ]der|In[ ]den|Zum|Zur|"
     rf"Unter[ ]den|Unter[ ]der|Hinter[ ]der|Hinter[ ]dem|Bei[ ]der|Beim|Vor[ ]dem|Alter|Alte|"
     rf"Neuer|Neue)[ ](?:{_CAP}[ ]){{0,2}}{_U}[^\W\d_]{{2,}}))"
     r"[ ](?:Nr\.?[ ]?)?(?P<number>\d{1,4}(?:[ ]?[a-zA-Z](?![\w]))?(?:[/\-]\d{1,3}[a-z]?)?)"
@@ -162,7 +162,7 @@ _TO_CODE = re.compile(
     rf"(?<![\w.,€£$₹/\-])(?:(?i:{_UNIT_WORD})\.?[ ]?(?i:no)?\.?[ ]?#?[ ]?[\w/\-]{{1,12}}|"
     rf"{_NUMBER}|[A-Z]{{1,2}}-?\d{{1,4}}),?[ ]"
     rf"(?:(?:{_U}[\w'’.\-]*|\d{{1,3}}(?:st|nd|rd|th)),?[ ](?:-[ ])?){{1,9}}?"
-    rf"(?:{_UK_POSTCODE}|[A-Z]{{2}},?[ ]\d{{5}}(?:-\d{{4}})?|[1-9]\d{{2}}[ ]?\d{{3}})(?![\w%€]|[.,]\d)"
+    rf"(?:{_UK_POSTCODE}|[A-Z]{{2}},?[ ]\d{{5}}(?:-\d{{3,4}})?|[1-9]\d{{2}}[ ]?\d{{3}})(?![\w%€]|[.,]\d)"
 )
 _GRAN_VIA = re.compile(
     r"\b(?:gran[ ]v[ií]a|ramblas?)(?:[ ](?:de|del)[ ][\w]+)?,?[ ](?:n[º°.]?[ ]?)?\d{1,3}(?![\w:%€]|[.,]\d)",

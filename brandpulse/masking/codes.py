@@ -32,7 +32,7 @@ _MARK = re.compile(
 )
 
 _BOOKING_SURE = (
-    r"pnrs?|itinerary[ ](?:numbers?|no|#|id)|trip[ ](?:id|number|no)|record[ ]locator|"
+    r"pnrs?|itinerary[ ](?:numbers?|no|#|id)|trip[ ](?:id|number|no)|record[ ]locator|rec[ ]loc|"
     r"(?:confirmation|reservation|booking)[ ](?:codes?|ref(?:erence)?s?|numbers?|no|id|locator|"
     r"#)|booking[ ]?ref|"
     r"bookingref|buchungs\-?(?:code|nummer|nr|referenz|kennung)|reservierungs\-?(?:code|nummer|"
@@ -91,7 +91,8 @@ _REFERENCE_WORDS = (
     r"bestelling|klantnummer|ordernummer|zamówieni[ea]|kundnummer"
 )
 _REFERENCE = re.compile(
-    rf"\b(?:{_REFERENCE_WORDS})\b{_GAP}(?P<code>(?:[nN][°º][ ]?)?[A-Za-z0-9][A-Za-z0-9/\-._]{{2,40}})(?!\w)",
+    rf"\b(?:{_REFERENCE_WORDS})\b{_GAP}(?P<code>(?-i:[A-Z])(?:[ ]\d{{3,4}}){{2,4}}|"
+    r"(?:[nN][°º][ ]?)?[A-Za-z0-9][A-Za-z0-9/\-._]{2,40})(?!\w)",
     re.IGNORECASE,
 )
 
@@ -100,7 +101,7 @@ _ID_WORDS = (
     r"\-?nr)|pasaportes?|passaporto|passaportes?|paspoort|(?:personal)?ausweis\-?(?:nummer|nr|"
     r"es|s)?|perso|"
     r"dni|nie|nif|rg|cpf|cnh|rne|identidade|aadha?ar|uid(?:ai)?|pan|ssn|social[ ]security|"
-    r"social|sozialversicherungs\-?(?:nummer|nr)|ni|nino|national[ ]insurance|"
+    r"social|(?:sozialversicherungs|sv)\-?(?:nummer|nr)|ni|nino|national[ ]insurance|"
     r"steuer\-?id(?:entifikationsnummer)?|steuer\-?(?:nummer|nr)|codice[ ]fiscale|cf|c\.f\.|"
     r"dri(?:ver'?s?|ving)[ ]licen[cs]e|licen[cs]e|dl|führerschein\-?(?:nummer|nr)?|permis|"
     r"patente|"
@@ -163,7 +164,7 @@ _CPF = re.compile(r"\d(?<![\w.,\-]\d)\d{10}(?![\w\-])")
 
 _IPV4 = re.compile(r"(?<![\w.\-])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w\-]|\.\d)")
 _VERSION_BEFORE = re.compile(
-    r"(?:v|ver|vers|version|versión|versione|versão|update|build|firmware|release|ios|android|"
+    r"(?:v|ver|vers(?=\.)|version|versión|versione|versão|update|build|firmware|release|ios|android|"
     r"app|software|driver|kernel|patch|chrome|firefox|windows)[ .:]{0,2}\Z",
     re.IGNORECASE,
 )

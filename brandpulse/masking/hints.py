@@ -51,7 +51,7 @@ _WORDS: dict[int, str] = {
     "(punto [ponto (ponto [point (point [_dot (_dot _dot_ [.] (.) [punt (punt",
     Hint.SECURITY: "cvv cvc cvn csc prüfziffer kartenprüf security_code cryptogramme",
     Hint.BOOKING: """
-        pnr locator record_locator localizador booking reserv réserv buchung prenotaz boeking bokning
+        pnr locator record_locator rec_loc localizador booking reserv réserv buchung prenotaz boeking bokning
         kod_rez dossier confirm conferma itinerary check-in checkin code código codigo codice ref_ ref: ref.
         ref# ref, réf refer riferimento reference numéro número numero nº n° num_ n._ n.º
     """,
@@ -71,7 +71,7 @@ _WORDS: dict[int, str] = {
     Hint.IDENTITY: """
         passport passeport reisep pass- passn pasaporte passaport paspoort ausweis personalausweis perso_
         perso: dni nie_ nie: nif rg_ rg: cpf cnh rne identidade aadha uid pan_ pan: pan, ssn social
-        sozialvers ni_ nino national_ins steuer codice_fisc cf_ cf: c.f. driver driving licen dl_ dl:
+        sozialvers sv-n svn ni_ nino national_ins steuer codice_fisc cf_ cf: c.f. driver driving licen dl_ dl:
         führerschein permis patente carta_d carte_d cni nir_ nir: sécu seguridad_s visa_n voter epic nhs
         medicare carn cédula curp rut_ rut: tax_id itin identity_c id_c documento bsn pesel personnummer ahv
         krankenk versicherten título_d pis_ nis_ green_card student_id employee_id personenk alien_n known_t

@@ -46,6 +46,12 @@ MASK = Mask(keep=["AcmeAir"])
         ("PNR ABC12D for LH2041", "PNR [booking code] for LH2041"),
         ("cvv 123 on file", "cvv [card] on file"),
         ("@user＠PNR", "@user @user"),
+        ("Wir wohnen in der Kastanienallee 7, 10435 Berlin", "Wir wohnen in der [address]"),
+        ("Rua Ipê, 90, casa 2, Curitiba - PR, 80420-090 pf", "[address] pf"),
+        ("Vertragsnummer V 118 220 331 fehlt", "Vertragsnummer [reference number] fehlt"),
+        ("rec loc GH82KD thx", "rec loc [booking code] thx"),
+        ("requête vers 203.0.113.5 refusée", "requête vers [ip address] refusée"),
+        ("SV-Nr. 12 150780 M 009", "SV-Nr. [id number]"),
     ],
 )
 def test_private_data_is_masked_and_brand_handles_are_not(text: str, masked: str) -> None:
@@ -63,6 +69,7 @@ def test_private_data_is_masked_and_brand_handles_are_not(text: str, masked: str
         "ISBN 978-3-16-148410-0, 9783161484100, 40.7128, -74.0060",
         "2 hours on the road, 5 cars blocked Main Road, 3 lanes closed, flew via Paris 3 times",
         "auf Platz 3, Halle 11, Gleis 7, Sitzplatz 23, am 3. Mai, im Mai 2024",
+        "order A 320 delayed, ticket U 2134, vers. 10.0.2.1, an der Isar 3 Stunden",
         "order of 15000 units, 20 tickets, a case of 12345 people, booking tomorrow, BOOKING STATUS PLEASE",
         "born in 1990, call me maybe, text 2 friends, account 50000 euros",
     ],
@@ -71,13 +78,13 @@ def test_text_without_private_data_stays_readable(text: str) -> None:
     assert MASK(text) == text
 
 
-@pytest.mark.parametrize("half", ["choosing", "reporting"])
+@pytest.mark.parametrize("half", ["choosing", "reporting", "fresh"])
 def test_labelled_texts_are_masked_in_the_required_share(half: str) -> None:
     texts = [one for one in labelled_texts(LABELLED) if one.half == half]
     report = evaluate_masking(texts, Mask(["AcmeAir", "AcmeCare"]))
     assert report.private.total() >= 190
     assert report.recall >= 0.98
-    assert report.false_share <= (0.005 if half == "reporting" else 0.02)
+    assert report.false_share <= (0.02 if half == "choosing" else 0.005)
 
 
 def test_hints_lose_no_match_of_their_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
