@@ -1,12 +1,13 @@
 """Checks of the live sources for the command line: whether each would work, and which periods are missing."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 
 from brandpulse.config.settings import Settings, load_settings
-from brandpulse.errors import BrandpulseError
+from brandpulse.errors import BrandpulseError, TransientError
 from brandpulse.redis.client import connect
 from ingest.settings import IngestSettings
 from ingest.sources.brand_filter import BrandFilter
@@ -15,7 +16,7 @@ from ingest.sources.position_store import RedisPositionStore
 from ingest.sources.service import source_context
 from ingest.sources.source import SourceContext, SourceSettings
 from ingest.sources.sources_file import load_sources
-from ingest.sources.spending.ledger import Ledger, RedisLedger
+from ingest.sources.spending.ledger import Ledger, MemoryLedger, RedisLedger
 from ingest.webhook.settings import WebhookConfig, load_webhook
 
 CHECK_SECONDS = 40.0
@@ -27,8 +28,22 @@ def check_sources() -> list[tuple[str, bool, str]]:
     settings, ingest = load_settings(Settings), load_settings(IngestSettings)
     sources = load_sources(ingest.sources_file)
     webhook = _webhook_line(load_webhook(ingest.sources_file))
+    budgets, ledger = _budgets(sources, settings)
+    return webhook + budgets + asyncio.run(_check_all(sources, BrandFilter(settings.brands_file), ledger))
+
+
+def _budgets(sources: list[SourceSettings], settings: Settings) -> tuple[list[tuple[str, bool, str]], Ledger]:
+    """(the fault, if Redis does not answer; where sources with a budget book what they use up)."""
+    if not any(source.enabled and getattr(source, "limit", None) is not None for source in sources):
+        return [], MemoryLedger()
     ledger = RedisLedger(connect(settings.redis_address()), settings.namespace)
-    return webhook + asyncio.run(_check_all(sources, BrandFilter(settings.brands_file), ledger))
+    try:
+        ledger.spendings(datetime.now(UTC))
+    except TransientError as error:
+        cure = "start it with `brandpulse up`, or correct BRANDPULSE_REDIS_URL"
+        fault = f"{error}; what was used today is unknown, and sources with a budget do not read; {cure}"
+        return [("budgets", False, fault)], MemoryLedger()
+    return [], ledger
 
 
 def _webhook_line(webhook: WebhookConfig | None) -> list[tuple[str, bool, str]]:

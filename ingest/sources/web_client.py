@@ -68,7 +68,7 @@ async def ask(
     except TimeoutError as error:
         raise SourceError(f"{url} did not answer within {REQUEST_SECONDS:.0f} s") from error
     except aiohttp.ClientError as error:
-        raise SourceError(f"cannot reach {url}: {error}") from error
+        raise SourceError(f"cannot reach {url}: {error}; check the network, a proxy, and the address") from error
 
 
 def refusal(url: str, status: int, headers: Mapping[str, str]) -> SourceError | SourceConfigError:

@@ -22,6 +22,8 @@ from ingest.sources.source import SourceContext
 from tests.support.patience import patience
 from tests.support.sources.jetstream_server import Jetstream
 from tests.support.sources.source_runs import Place, a_brands_file
+from tests.support.sources.x_server import TOKEN as X_TOKEN
+from tests.support.sources.x_server import X
 
 
 @pytest.fixture
@@ -85,6 +87,30 @@ def test_sources_start_and_stop_as_the_file_changes(place: Place) -> None:
                     await until(url, {})
                 stop.set()
                 await running
+        await delivery.close(5)
+
+    asyncio.run(run())
+
+
+def test_money_of_a_source_is_in_the_metrics(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_X_TOKEN", X_TOKEN)
+    path, brands = place.folder / "sources.yaml", BrandFilter(a_brands_file(place.folder))
+
+    async def run() -> None:
+        stop, delivery = asyncio.Event(), PostDelivery(place.servers, place.topic)
+        async with X().running() as server, source_context(brands, stop) as context:
+            keys = {"name": "x", "kind": "x", "token_env": "TEST_X_TOKEN", "api": server.url}
+            write(path, keys | {"budget_dollars_per_day": 5})
+            service = a_service(place, path, context, delivery)
+            running = asyncio.create_task(service.run())
+            async with listening(service.app(), "127.0.0.1", 0) as url, aiohttp.ClientSession() as session:
+                await until(url, {"x": "reading"})
+                async with session.get(f"{url}/metrics") as answer:
+                    shown = await answer.text()
+                assert 'brandpulse_source_budget_dollars{name="x"} 5.0' in shown
+                assert 'brandpulse_source_spent_dollars{name="x"} 0.25' in shown  # the first 50 posts are booked
+            stop.set()
+            await running
         await delivery.close(5)
 
     asyncio.run(run())
