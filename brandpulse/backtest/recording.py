@@ -16,6 +16,7 @@ from brandpulse.backtest.score_file import Scores
 from brandpulse.errors import ConfigError
 from brandpulse.state.keys import facet_of
 from brandpulse.text.languages import OTHER, LanguageIdentifier
+from brandpulse.text.readable_text import readable_text
 from stream_workers.scoring.facet_matcher import FacetMatcher
 from stream_workers.scoring.post_scores import BrandScore, FourProbabilities, build_post_scores
 
@@ -61,7 +62,9 @@ def recorded_lines(path: Path, tally: Tally) -> Iterator[RecordedLine]:
             for line in lines:
                 tally.lines += 1
                 try:
-                    yield decoder.decode(line)
+                    recorded = decoder.decode(line)
+                    # As the worker: `stream_workers.decoding.post_decoder.decode_post`.
+                    yield msgspec.structs.replace(recorded, text=readable_text(recorded.text))
                 except (msgspec.MsgspecError, UnicodeDecodeError):
                     tally.invalid += 1
     except (OSError, EOFError) as error:

@@ -131,7 +131,11 @@ class ScoredPost(BaseModel):
     id: str
     source: str
     text: str
-    """With private data masked: `@user`, `[email]`, `[phone]` and so on (docs/reference/privacy.md)."""
+    """As people read it, without HTML and invisible characters, and with private data masked: `@user`, `[email]`,
+    `[phone]` and so on (docs/reference/privacy.md). The record in `posts` keeps the original."""
+    text_form: int | None = None
+    """Version of the form of the text (`brandpulse.text.readable_text.FORM_VERSION`), which brands and scores come
+    from; null before version 1."""
     created_at: AwareDatetime
     author: str
     """Keyed hash of the author id, 16 hexadecimal digits."""

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from brandpulse.text.html_entities import unescape
 from brandpulse.text.normalization import single_spaces
+from brandpulse.text.readable_text import INVISIBLE
 
 _BEFORE_NFKC = str.maketrans(
     {
@@ -19,6 +20,7 @@ _BEFORE_NFKC = str.maketrans(
         **dict.fromkeys("‐‑–", "-"),
         # Invisible: soft hyphen, zero-width (non-)joiner, word joiner, byte-order mark, variation selectors.
         **dict.fromkeys("\u00ad\u200c\u200d\u2060\ufeff\ufe0e\ufe0f", None),
+        **dict.fromkeys(INVISIBLE, None),
     }
 )
 # Scripts written without spaces, and Hangul, whose particles attach to the word: these have no whole words to find.

@@ -10,6 +10,7 @@ from brandpulse.config.yaml_file import Stamp, stamp_of
 from brandpulse.errors import ConfigError
 from brandpulse.runtime.backoff import pause
 from brandpulse.text.brand_matcher import BrandMatcher
+from brandpulse.text.readable_text import readable_text
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class BrandFilter:
         return self._brands
 
     def names_a_brand(self, text: str) -> bool:
-        return bool(self._matcher.match(text))
+        return bool(self._matcher.match(readable_text(text)))
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Reads each change of the file until *stop*, in a thread: with many brands it takes seconds."""

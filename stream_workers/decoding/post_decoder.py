@@ -7,6 +7,7 @@ import msgspec
 from brandpulse.errors import InvalidPostError
 from brandpulse.schema.posts import MAX_SOURCE_CHARS, POST_DECODER, WirePost
 from brandpulse.state.outcomes.post_outcomes import NO_SOURCE
+from brandpulse.text.readable_text import readable_text
 from stream_workers.decoding.records import Record
 
 MAX_RECORD_BYTES = 262_144
@@ -44,13 +45,13 @@ class DeadRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 def decode_post(value: bytes | None) -> WirePost:
-    """The post in a record's *value*. Raises InvalidPostError."""
+    """The post in a record's *value*, its text in the form of `readable_text`. Raises InvalidPostError."""
     if not value:
         raise InvalidPostError("empty", "the record has no value")
     if len(value) > MAX_RECORD_BYTES:
         raise InvalidPostError("too_large", f"the record has {len(value)} bytes; the limit is {MAX_RECORD_BYTES}")
     try:
-        return POST_DECODER.decode(value)
+        post = POST_DECODER.decode(value)
     except msgspec.ValidationError as error:
         raise InvalidPostError("wrong_field", str(error)) from None
     except RecursionError:
@@ -59,6 +60,8 @@ def decode_post(value: bytes | None) -> WirePost:
         raise InvalidPostError("not_json", str(error)) from None
     except UnicodeDecodeError as error:
         raise InvalidPostError("not_utf8", str(error)) from None
+    text = readable_text(post.text)
+    return post if text is post.text else msgspec.structs.replace(post, text=text)
 
 
 class _Source(msgspec.Struct):

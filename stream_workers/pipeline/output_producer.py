@@ -17,6 +17,7 @@ from brandpulse.kafka.error_hints import explain
 from brandpulse.schema.dead_letters import HEADER, RecordId, record_id_headers
 from brandpulse.schema.identity import author_hex
 from brandpulse.schema.posts import BRAND_SENTIMENTS
+from brandpulse.text.readable_text import FORM_VERSION
 from stream_workers.aggregation.types import Scored
 from stream_workers.decoding.post_decoder import DeadRecord
 from stream_workers.pipeline.scored_topic_gate import ALL
@@ -71,6 +72,7 @@ def encode_scored(
             "id": post.id,
             "source": post.source,
             "text": scored.masked_text,
+            "text_form": FORM_VERSION,
             "created_at": post.created_at,
             "author": author_hex(scored.author),
             "brands": [

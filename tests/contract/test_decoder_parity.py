@@ -17,6 +17,7 @@ from brandpulse.schema.identity import AuthorHasher, post_digest
 from brandpulse.schema.unknown_authors import PREFIX, TRIMMED, UNKNOWN, is_unknown
 from brandpulse.text.brand_matcher import LONGEST_CHUNK, BrandMatcher
 from brandpulse.text.characters import normalize_text
+from brandpulse.text.readable_text import readable_text
 from stream_workers.decoding.batch_decoder import LengthLimits
 from stream_workers.decoding.post_decoder import MAX_RECORD_BYTES, DecodedPost
 from stream_workers.decoding.records import Record
@@ -105,6 +106,8 @@ PIECES = [
     *("https://", "http://", "www.", "https://united.com/delta", "news.example/united", "t.co/a", "/", "//", "://"),
     *("united@example.org", "help@united.com", "a+b@united-x.co", "reunited", "united's", "UNITED", "Delta/United"),
     *("&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#39;", "&#x27;", "&#X2f;", "&nbsp;", "&amp", "&copy;", "&copy"),
+    *("<b>", "</b>", "<br/>", "<p>", "<", "</", "3 < 4", "b>", "&lt;b&gt;", "&amp;lt;", "&amp;#60;", "<!--", "-->"),
+    *("<span hidden>", "</span>", '<a href="https://united.example/x">united.ex…</a>', "amp;", "lt;", "#38;", "\u2066"),
     *("&", "&a", "&a;", "&ab;", "&#", "&#;", "&#x", "&#97;", "&#0097;", "&#12345678;", "&#abcdef12;", "&#+5;", "&;"),
     *(" ", "  ", "\n", "\t", "\r", "\x0b", "\x0c", "\x1c", "\x1f", "\x00", "\x7f", "\x85", "\xa0", "\u2028", "\u3000"),
     *("’", "“", "–", "…", "™", "é", "É", "e\u0301", "ß", "İ", "ı", "i\u0307", "Σ", "ς", "ﬁ", "½", "ª", "µ"),
@@ -112,7 +115,7 @@ PIECES = [
     *("アッフ\u309aル", "ｱｯﾌﾟﾙ", "ﾟ", "한", "\u1100\u1161", "\u11a8", "각", "ไทย", "ا", "\ufdfa", "\u0345", "ͺ", "ᾳ"),
     *(".", ",", "!", "-", "_", "+", "'", '"', "\\", "(", ")", "1", "x", "y" * LONGEST_CHUNK, "z" * 506),
 ]
-PLAIN = [piece for piece in PIECES if piece.isascii() and not re.search("[&/@]|www", piece)] + [
+PLAIN = [piece for piece in PIECES if piece.isascii() and not re.search("[&</@]|www", piece)] + [
     " @united ",
     " @UnitedWay: ",
 ]
@@ -239,7 +242,7 @@ def test_each_character_is_normalized_as_in_python() -> None:
     points = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
     some = [letter for letter in points if ord(letter) < 0x3100 or unicodedata.category(letter)[0] not in "LC"]
     texts = [f"q{letter}q {letter}" for letter in some]
-    patterns = list(dict.fromkeys(normalize_text(text) for text in texts))
+    patterns = list(dict.fromkeys(normalize_text(readable_text(text)) for text in texts))
     reader = _native.BatchDecoder(
         patterns, [""] * len(patterns), [True] * len(patterns), b"k", [], "", "", LengthLimits()
     )
@@ -248,7 +251,7 @@ def test_each_character_is_normalized_as_in_python() -> None:
     wrong = [
         text
         for text, is_read, word in zip(texts, status, np.frombuffer(words, "u4"), strict=True)
-        if is_read and numbers[normalize_text(text)] not in sets[word]
+        if is_read and numbers[normalize_text(readable_text(text))] not in sets[word]
     ]
     assert wrong == []
     assert sum(status) > 5_000
@@ -282,6 +285,13 @@ def test_ordinary_post_is_decoded_natively(text: str) -> None:
 
 def test_unclear_link_or_address_is_left_to_python() -> None:
     assert read([record("united@example.org"), record("see news.example/united")]) == [None, None]
+
+
+@pytest.mark.parametrize(
+    "text", ["<b>united</b>", "&amp;lt;3", "&lt;b&gt;", "uni&a&#109;p;", "&\u200bamp;", "<\u200bb>"]
+)
+def test_html_is_left_to_python(text: str) -> None:
+    assert read([record(text)]) == [None]
 
 
 @pytest.mark.parametrize(

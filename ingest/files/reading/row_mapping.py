@@ -9,12 +9,11 @@ from typing import Any, cast
 import msgspec
 
 from brandpulse.schema.posts import MAX_LANG_CHARS, MAX_URL_CHARS, OPTIONAL_LIMITS, POST_DECODER
-from brandpulse.text.html_entities import unescape
+from brandpulse.text.readable_text import without_html
 from ingest.files.reading.identifiers import IdColumn, clean_author
 from ingest.files.reading.row import MISSING, InputError, Reject, Row
 from ingest.files.reading.time_zones import Zone
 from ingest.files.reading.timestamp_parsing import parse_timestamp
-from ingest.sources.html_text import html_text
 
 REQUIRED = ("id", "text", "created_at", "author_id")
 OPTIONAL = ("lang", "url", "source")
@@ -173,7 +172,7 @@ class PostMaker:
         if type(text) is str and (not text or text.isspace()):
             return _reject(row.line, cells, "text", "is blank")
         if type(text) is str and ("&" in text or "<" in text):
-            cells["text"] = text = readable(text)
+            cells["text"] = text = without_html(text)
         source = self._source_of(cells) if self._own_sources else self._source
         lang, url = cells.get("lang"), cells.get("url")
         if lang is not None and not (type(lang) is str and 0 < len(lang) <= MAX_LANG_CHARS and lang.isascii()):
@@ -231,21 +230,6 @@ def _flaw(cells: Mapping[str, Any]) -> tuple[str, str] | None:
         if type(value) is str and "\0" in value:
             return field, "contains a NUL byte"
     return None
-
-
-_TAG = re.compile(
-    r"</?(?:a|b|i|u|p|br|hr|em|strong|span|div|ul|ol|li|blockquote|pre|code|img|h[1-6]|font|script|style|table|tr|td)"
-    r"(?:\s[^<>]*)?/?>",
-    re.IGNORECASE,
-)
-_REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
-
-
-def readable(text: str) -> str:
-    """*text* without HTML: tags if it has common ones, and character references. `I <3 you & me` stays as it is."""
-    if _TAG.search(text):
-        return html_text(text)
-    return _REFERENCE.sub(lambda found: unescape(found[0]), text)
 
 
 def _reject(line: int, cells: Mapping[str, Any], field: str, reason: str) -> Reject:

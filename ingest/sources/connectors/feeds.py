@@ -19,9 +19,9 @@ from xml.etree import ElementTree
 
 from pydantic import Field, field_validator
 
+from brandpulse.text.html_text import html_text
 from ingest.sources.event_time import event_time
 from ingest.sources.events import Batch, Cursor, Event, Gap, NewPost, Skip
-from ingest.sources.html_text import html_text
 from ingest.sources.source import SourceConfigError, SourceContext, SourceError, SourceSettings
 from ingest.sources.web_client import Answer, get
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import Field
 
+from brandpulse.text.html_text import html_text
 from ingest.sources.events import Batch, Cursor, Delete, Event, NewPost, Skip
-from ingest.sources.html_text import html_text
 from ingest.sources.source import SourceConfigError, SourceContext, SourceError, SourceSettings
 from ingest.sources.web_client import get
 

@@ -14,9 +14,9 @@ import aiohttp
 import msgspec
 from pydantic import Field, field_validator, model_validator
 
+from brandpulse.text.html_text import html_text
 from ingest.sources.event_time import event_time
 from ingest.sources.events import Batch, Cursor, Delete, Edit, Event, NewPost, Skip
-from ingest.sources.html_text import html_text
 from ingest.sources.secrets import SecretName, secret
 from ingest.sources.source import SourceConfigError, SourceContext, SourceError, SourceSettings
 from ingest.sources.web_client import get

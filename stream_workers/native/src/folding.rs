@@ -10,6 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
 
 use crate::html_entities::reference;
+use crate::readable_text::may_be_html;
 use crate::swar::{ONES, TOPS, zero_bytes};
 
 /// Classes of a character: `str.isalnum`, `is_word` and `is_unspaced`.
@@ -62,7 +63,10 @@ impl Characters {
         let is = |of: &[bool], character: char| of.get(character as usize).copied().unwrap_or(false);
         let spaced = |character: char| if is(&spaces, character) { ' ' } else { character };
         for character in '\0'..'\u{80}' {
-            characters.ascii[character as usize] = spaced(character.to_ascii_lowercase()) as u8;
+            // `readable_text` writes a space for these control characters; the others are white space, or stay.
+            let control = matches!(character, '\0'..='\u{8}' | '\u{e}'..='\u{1b}');
+            characters.ascii[character as usize] =
+                if control { b' ' } else { spaced(character.to_ascii_lowercase()) as u8 };
         }
         // One call for all of them: NFKC joins nothing with a line break.
         let lines: String = points.iter().flat_map(|character| [*character, '\n']).collect();
@@ -91,6 +95,9 @@ impl Characters {
 
     /// Write *text* as `normalize_text` returns it to *normalized*, after one space and before eleven.
     pub fn normalize(&self, text: &str, normalized: &mut Vec<u8>) -> Option<()> {
+        if may_be_html(text) {
+            return None;
+        }
         normalized.clear();
         normalized.push(b' ');
         let mut rest = text;

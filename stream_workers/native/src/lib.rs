@@ -12,6 +12,7 @@ mod html_entities;
 mod json;
 mod matcher;
 mod post;
+mod readable_text;
 mod swar;
 mod timestamp;
 mod unknown_authors;

@@ -1,6 +1,6 @@
 import pytest
 
-from ingest.sources.html_text import html_text
+from brandpulse.text.html_text import html_text
 
 
 @pytest.mark.parametrize(
