@@ -17,9 +17,9 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from pydantic import Field, field_validator, model_validator
 
+from brandpulse.text.html_text import html_text
 from ingest.sources.connectors.daily_budget import DailyBudget
 from ingest.sources.events import Batch, Cursor, Event, Gap, NewPost, Skip
-from ingest.sources.html_text import html_text
 from ingest.sources.secrets import SecretName, secret
 from ingest.sources.source import SourceConfigError, SourceContext, SourceError, SourceSettings
 from ingest.sources.spending.ledger import Limit
