@@ -288,6 +288,20 @@ def copies() -> None:
 
 
 @app.command()
+def stages(
+    *,
+    posts: Annotated[int, typer.Option(min=10_000, help="Number of posts per run.")] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; the medians are shown.")] = 3,
+    broker: BrokerOption = "embedded",
+    json_out: JsonOption = None,
+) -> None:
+    """Measure the CPU time a post of text form, matching, language and copies, against a worker without a model."""
+    from brandpulse.bench.stages import run
+
+    run(posts=posts, rounds=rounds, broker=broker, json_out=json_out)
+
+
+@app.command()
 def languages(
     data: Annotated[
         list[Path] | None,

@@ -108,6 +108,8 @@ class _TextReader:
 def _attributes(written: str) -> dict[str, str]:
     """The first value of each attribute; empty for one without."""
     found: dict[str, str] = {}
+    if "=" not in written and "hidden" not in written.lower():
+        return found
     for name, value in _ATTRIBUTE.findall(written):
         found.setdefault(name.lower(), unescape(value.strip("\"'")))
     return found
