@@ -56,12 +56,13 @@ async def _serve(settings: Settings, ingest: IngestSettings) -> None:
     client = connect(settings.redis_address(), patience_seconds=60)
     check_connection(client)
     check_broker(servers)
-    ids = ensure_topics(servers, [Topic(topic, settings.partitions)], replication_factor=settings.replication_factor)
+    wanted = [Topic(topic, settings.partitions), Topic(settings.dlq_topic)]
+    ids = ensure_topics(servers, wanted, replication_factor=settings.replication_factor)
     admin = AdminClient(client_config(servers) | NO_CLIENT_LOG)
     watch = TopicIdWatch(ids[topic], lambda: topic_id(admin, topic))
     states = RedisWorkerStates(client, settings.namespace, topic)
     partitions = range(len(admin.list_topics(topic, timeout=10).topics[topic].partitions))
-    delivery = PostDelivery(servers, topic)
+    delivery = PostDelivery(servers, topic, dlq_topic=settings.dlq_topic)
     destination = Destination(
         delivery, RedisPositionStore(client, settings.namespace), watch, lambda: states.applied(partitions)
     )

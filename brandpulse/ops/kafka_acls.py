@@ -34,7 +34,13 @@ def acls_of(settings: Settings) -> list[Acl]:
         ],
         "alerter": [("topic", alerts, "Write")],
         # It reads the topic, so that posts of a file that is sent twice are sent once.
-        "ingest": [("topic", posts, "Write"), ("topic", posts, "Read"), ("group", "brandpulse-ingest", "Describe")],
+        # Records of a Kafka source that give no post become dead letters.
+        "ingest": [
+            ("topic", posts, "Write"),
+            ("topic", posts, "Read"),
+            ("topic", letters, "Write"),
+            ("group", "brandpulse-ingest", "Describe"),
+        ],
         # For `brandpulse doctor` and `brandpulse dlq`.
         "operator": [
             ("group", "brandpulse-scan", "Describe"),

@@ -12,6 +12,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from brandpulse.errors import TransientError
 from brandpulse.kafka.client import producer_config
 from brandpulse.kafka.error_hints import explain
+from brandpulse.schema.dead_letters import HEADER, record_id_headers
+from ingest.sources.events import Reject
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +24,18 @@ QUEUE_POSTS = 50_000
 """Most posts of a producer that wait for the broker."""
 
 
+CUT_BYTES = 500_000
+"""Larger values are cut in a dead letter: a broker takes a megabyte by default."""
+
+
 class Sending:
     """Posts that were sent together: how many are not confirmed yet."""
 
-    __slots__ = ("_lock", "_loop", "_open", "done", "failure", "next")
+    __slots__ = ("_lock", "_loop", "_open", "_topic", "done", "failure", "next")
 
-    def __init__(self, posts: int, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, posts: int, loop: asyncio.AbstractEventLoop, topic: str | None = None) -> None:
+        """*topic*: of the posts; records of another one, the dead letters, have no part in `next`."""
+        self._topic = topic
         self._loop = loop
         self._lock = threading.Lock()
         self._open = posts
@@ -43,7 +51,7 @@ class Sending:
         """Called in the producer's thread."""
         if error is not None:
             self.failure = explain(error)
-        else:
+        elif self._topic is None or message.topic() == self._topic:
             # Confirmations of one partition arrive in order, so the last offset is the highest.
             self.next[message.partition()] = message.offset() + 1
         self._close(1)
@@ -66,10 +74,17 @@ class PostDelivery:
     """A producer of posts for an event loop. A thread serves its delivery reports."""
 
     def __init__(
-        self, bootstrap_servers: str, topic: str, *, timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        *,
+        dlq_topic: str | None = None,
+        timeout_seconds: float = DELIVERY_TIMEOUT_SECONDS,
     ) -> None:
-        """*timeout_seconds*: how long a post waits for an unreachable broker."""
+        """*dlq_topic*: where `Reject` events go; without it they are only counted. *timeout_seconds*: how long a post
+        waits for an unreachable broker."""
         self._topic = topic
+        self._dlq_topic = dlq_topic
         self._config = producer_config(bootstrap_servers) | {
             "log_level": 0,
             "message.timeout.ms": int(timeout_seconds * 1000),
@@ -81,23 +96,26 @@ class PostDelivery:
         self._thread = threading.Thread(target=self._serve, name="delivery reports", daemon=True)
         self._thread.start()
 
-    async def send(self, posts: Iterable[tuple[str, bytes]]) -> Sending:
-        """Queue *posts* (key, JSON) in order; waits while the producer's queue is full.
+    async def send(self, posts: Iterable[tuple[str, bytes]], rejects: Sequence[Reject] = ()) -> Sending:
+        """Queue *posts* (key, JSON) and dead letters of *rejects* in order; waits while the producer's queue is full.
 
         Raises TransientError if the producer fails; after a fatal error it is replaced.
         """
-        rows = list(posts)
-        sending = Sending(len(rows), asyncio.get_running_loop())
-        for at, (key, payload) in enumerate(rows):
+        topic = self._topic
+        records: list[dict[str, Any]] = [{"topic": topic, "value": value, "key": key.encode()} for key, value in posts]
+        if self._dlq_topic is not None:
+            records += [_dead_letter(self._dlq_topic, reject) for reject in rejects]
+        sending = Sending(len(records), asyncio.get_running_loop(), topic)
+        for at, record in enumerate(records):
             while True:
                 try:
-                    self._producer.produce(self._topic, payload, key.encode(), on_delivery=sending.delivered)
+                    self._producer.produce(**record, on_delivery=sending.delivered)
                 except BufferError:
                     await asyncio.sleep(FULL_QUEUE_PAUSE_SECONDS)
                     continue
                 except KafkaException as error:
                     reason = explain(error.args[0])
-                    sending.give_up(len(rows) - at, reason)
+                    sending.give_up(len(records) - at, reason)
                     raise TransientError(f"the Kafka producer failed: {reason}") from error
                 break
         return sending
@@ -144,3 +162,17 @@ class PostDelivery:
         broken.purge()
         with contextlib.suppress(KafkaException):
             broken.flush(1)
+
+
+def _dead_letter(topic: str, reject: Reject) -> dict[str, Any]:
+    facts: dict[str, str | int] = {
+        "topic": reject.topic,
+        "record_ms": reject.record_ms,
+        "reason": reject.reason,
+        "error": reject.error[:500],
+    }
+    value, key = reject.value or b"", reject.key or b""
+    if len(value) > CUT_BYTES:
+        facts["cut"] = len(value)
+    headers = record_id_headers(reject.origin) + [(HEADER + name, str(fact).encode()) for name, fact in facts.items()]
+    return {"topic": topic, "key": key[:CUT_BYTES], "value": value[:CUT_BYTES], "headers": headers}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from brandpulse.schema.dead_letters import RecordId
+
 Cursor = Mapping[str, Any]
 """The position of a source, as JSON. Its connector alone knows the keys."""
 
@@ -48,7 +50,21 @@ class Skip:
     """One of few snake_case words: it labels a metric."""
 
 
-Event = NewPost | Edit | Delete | Skip
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record of a Kafka topic that gives no post: counted by its reason, and sent to the dead letters."""
+
+    reason: str
+    """One of few snake_case words: it labels a metric."""
+    error: str
+    origin: RecordId
+    topic: str
+    record_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+Event = NewPost | Edit | Delete | Skip | Reject
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from brandpulse.errors import ConfigError
 from ingest.sources.connectors.bluesky import BlueskySettings, BlueskySource
 from ingest.sources.connectors.feeds import FeedSettings, FeedSource
 from ingest.sources.connectors.hacker_news import HackerNewsSettings, HackerNewsSource
+from ingest.sources.connectors.kafka_topics import KafkaSettings, KafkaSource
 from ingest.sources.connectors.mastodon import MastodonSettings, MastodonSource
 from ingest.sources.connectors.x.settings import XSettings
 from ingest.sources.connectors.x.source import XSource
@@ -35,6 +36,7 @@ BUILT_IN: Mapping[str, SourceKind] = {
     "bluesky": SourceKind(BlueskySettings, BlueskySource),
     "feed": SourceKind(FeedSettings, FeedSource),
     "hacker-news": SourceKind(HackerNewsSettings, HackerNewsSource),
+    "kafka": SourceKind(KafkaSettings, KafkaSource),
     "mastodon": SourceKind(MastodonSettings, MastodonSource),
     "x": SourceKind(XSettings, XSource),
     "youtube": SourceKind(YouTubeSettings, YouTubeSource),

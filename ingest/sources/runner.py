@@ -20,7 +20,7 @@ from brandpulse.state.applied_logs import AppliedLogs
 from ingest.sources.brand_filter import BrandFilter
 from ingest.sources.deletions import deletions_among
 from ingest.sources.delivery import PostDelivery, Sending
-from ingest.sources.events import Batch, Cursor, Delete, Edit, Gap, NewPost
+from ingest.sources.events import Batch, Cursor, Delete, Edit, Gap, NewPost, Reject
 from ingest.sources.position_store import Position, PositionStore, new_position, resumable
 from ingest.sources.source import Source, SourceConfigError, SourceContext, SourceError
 
@@ -204,7 +204,8 @@ class SourceRunner:
             # Before the batch is open: no position after it is stored without its deletions.
             await asyncio.to_thread(self._destination.store.queue_deletions, deletions)
         await self._keep_rate(len(rows))
-        sending = await self._destination.delivery.send(rows)
+        rejects = [event for event in batch.events if isinstance(event, Reject)]
+        sending = await self._destination.delivery.send(rows, rejects)
         self._open.append(_Sent(sending, len(rows), batch.cursor, gaps, newest))
         self._open_posts += len(rows)
 

@@ -188,7 +188,7 @@ def may_read(servers: str, topic: str) -> bool:
 RIGHTS = {
     "worker": {"posts": "r", "scored": "w", "dlq": "w", "alerts": ""},
     "alerter": {"posts": "", "scored": "", "dlq": "", "alerts": "w"},
-    "ingest": {"posts": "rw", "scored": "", "dlq": "", "alerts": ""},
+    "ingest": {"posts": "rw", "scored": "", "dlq": "w", "alerts": ""},
     "operator": {"posts": "w", "scored": "r", "dlq": "r", "alerts": ""},
     "page": {"posts": "", "scored": "", "dlq": "", "alerts": ""},
 }

@@ -60,8 +60,13 @@ class Place:
     store: PositionStore = field(default_factory=MemoryPositionStore)
     applied: Callable[[], AppliedLogs] = AppliedLogs
 
+    @property
+    def dlq_topic(self) -> str:
+        return f"{self.topic}.dlq"
+
     def __post_init__(self) -> None:
-        self.topic_id = ensure_topics(self.servers, [Topic(self.topic, PARTITIONS)])[self.topic]
+        topics = [Topic(self.topic, PARTITIONS), Topic(self.dlq_topic, 1)]
+        self.topic_id = ensure_topics(self.servers, topics)[self.topic]
 
     @contextlib.asynccontextmanager
     async def running(
@@ -70,7 +75,7 @@ class Place:
         """*source* runs in the context; at its end it is stopped, or with *kill* just cut off."""
         brand_filter = BrandFilter(a_brands_file(self.folder, brands))
         telemetry, stop, log_id = Telemetry(INGEST_METRICS), asyncio.Event(), [self.topic_id]
-        delivery = PostDelivery(self.servers, self.topic)
+        delivery = PostDelivery(self.servers, self.topic, dlq_topic=self.dlq_topic)
         destination = Destination(delivery, self.store, lambda: log_id[0], self.applied)
         async with source_context(brand_filter, stop, ledger=ledger) as context:
             following = asyncio.create_task(brand_filter.follow(stop))

@@ -14,7 +14,7 @@ from brandpulse.state.applied_logs import AppliedLogs
 from ingest.sources import brand_filter
 from ingest.sources.brand_filter import BrandFilter
 from ingest.sources.delivery import Sending
-from ingest.sources.events import Batch, Cursor, Delete, Edit, Gap, NewPost, Skip
+from ingest.sources.events import Batch, Cursor, Delete, Edit, Gap, NewPost, Reject, Skip
 from ingest.sources.position_store import MemoryPositionStore, Position
 from ingest.sources.runner import Destination, SourceRunner
 from ingest.sources.service import source_context
@@ -57,7 +57,7 @@ class Delivery:
     def __init__(self, refused: Iterable[str] = ()) -> None:
         self.refused, self.taken = set(refused), list[str]()
 
-    async def send(self, posts: Iterable[tuple[str, bytes]]) -> Sending:
+    async def send(self, posts: Iterable[tuple[str, bytes]], rejects: Sequence[Reject] = ()) -> Sending:
         rows = list(posts)
         sending = Sending(len(rows), asyncio.get_running_loop())
         for key, _ in rows:

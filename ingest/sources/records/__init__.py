@@ -1,0 +1,1 @@
+"""Records of other teams: their envelopes, schemas and fields."""
