@@ -27,17 +27,31 @@ from brandpulse.state.keys import PartitionKeys
 CHUNK = 1_000
 """Record ids per round trip to Redis."""
 FLUSH_SECONDS = 30.0
-REMEDIES = {
-    "empty": "A tombstone, or a bug of its producer. There is nothing to repair.",
-    "too_large": "Its producer must send less.",
-    "not_json": "Fix the producer and let it send the post again under the same id.",
-    "not_utf8": "Fix the producer and let it send the post again under the same id.",
-    "wrong_field": "Fix the producer; or, if a newer brandpulse reads this version, redrive.",
-    "unmatchable": "A bug of brandpulse: report it, and redrive after the upgrade that fixes it.",
-    "unscorable": "The model fails on it: redrive after a change of model or engine.",
-    "too_old": "Send the backfill to a namespace of its own; a redrive here fails again.",
-    "from_the_future": "Redrive it after its time has come.",
-}
+REMEDIES = (
+    {
+        "empty": "A tombstone, or a bug of its producer. There is nothing to repair.",
+        "too_large": "Its producer must send less.",
+        "not_json": "Fix the producer and let it send the post again under the same id.",
+        "not_utf8": "Fix the producer and let it send the post again under the same id.",
+        "wrong_field": "Fix the producer; or, if a newer brandpulse reads this version, redrive.",
+        "unmatchable": "A bug of brandpulse: report it, and redrive after the upgrade that fixes it.",
+        "unscorable": "The model fails on it: redrive after a change of model or engine.",
+        "too_old": "Send the backfill to a namespace of its own; a redrive here fails again.",
+        "from_the_future": "Redrive it after its time has come.",
+    }
+    | dict.fromkeys(
+        ("no_id", "no_text", "no_author", "no_time", "bad_time", "bad_id", "too_long"),
+        "From a Kafka source: compare the record with the source's mapping file, and correct one of them.",
+    )
+    | dict.fromkeys(
+        ("not_avro", "bad_frame", "bad_schema", "unknown_schema", "other_schema_type"),
+        "From a Kafka source: compare the record with its schema in the registry, and let its producer send it again.",
+    )
+    | dict.fromkeys(
+        ("not_an_event", "other_event_format", "bad_base64"),
+        "From a Kafka source: its producer must send valid CloudEvents, in binary mode or in JSON.",
+    )
+)
 """By the reason of a dead letter: what to do."""
 
 
