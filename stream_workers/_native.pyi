@@ -17,14 +17,17 @@ class BatchDecoder:
         patterns: Sequence[str],
         kinds: Sequence[str],
         plain: Sequence[bool],
+        in_ascii: Sequence[bool | None],
+        endings: Sequence[Sequence[str]],
+        endings_of: Sequence[int],
         author_key: bytes,
         unknown_authors: Sequence[str],
         trimmed: str,
         prefix: str,
         limits: LengthLimits,
     ) -> None:
-        """The matcher's patterns, kinds and plain ones by number, the key of the author hashes, the unknown authors as
-        `brandpulse.schema.unknown_authors` defines them, and the length limits. Raises ValueError."""
+        """The matcher's properties of the same names (`endings` has two parts), the key of the author hashes, the unknown
+        authors as `brandpulse.schema.unknown_authors` defines them, and the length limits. Raises ValueError."""
 
     def decode(
         self, values: Sequence[bytes | None]

@@ -217,7 +217,7 @@ def build_worker(settings: Settings, worker: WorkerSettings, debug: DebugOptions
             facets=facets,
             batch_size=batch_size,
             languages=model.identifier,
-            near_misses=NearMissFinder(brands),
+            near_misses=NearMissFinder(brands, matcher),
         )
 
     def make_service(app: WorkerApp) -> WorkerService:

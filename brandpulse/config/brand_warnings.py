@@ -3,10 +3,9 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 from brandpulse.config.brands_file import Brand, BrandsFile
+from brandpulse.config.ordinary_words import ordinary_words
 
 SHORTEST_TERM = 3
 """Letters and digits. A shorter term is part of everyday words in some language."""
@@ -114,7 +113,7 @@ def _too_common(brand: Brand, term: str) -> Iterator[BrandWarning]:
             f"a term of {letters} letters also matches abbreviations and parts of other phrases",
             "use a handle or a hashtag instead, or name words that the post must also contain under `require`",
         )
-    elif len(words) == 1 and not brand.require and term.casefold() in _ordinary_words():
+    elif len(words) == 1 and not brand.require and term.casefold() in ordinary_words():
         yield BrandWarning(
             brand.name,
             term,
@@ -138,9 +137,3 @@ def _shared(file: BrandsFile) -> Iterator[BrandWarning]:
                     f"it names brand {owner!r} too, so its posts count for both",
                     "keep it in one brand, or distinguish the brands with `require` and `exclude`",
                 )
-
-
-@cache
-def _ordinary_words() -> frozenset[str]:
-    text = (Path(__file__).parent / "ordinary_words.txt").read_text(encoding="utf-8")
-    return frozenset(line for line in text.splitlines() if not line.startswith("#"))

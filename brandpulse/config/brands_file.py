@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from brandpulse.config.facets import FACET_EXAMPLE, MOST_FACETS, Facet, Word
+from brandpulse.config.facets import FACET_EXAMPLE, MOST_FACETS, Facet
+from brandpulse.config.variants import USUAL_VARIANTS, Variants, Word
 from brandpulse.config.yaml_file import read_yaml
 from brandpulse.errors import ConfigError
 from brandpulse.state.keys import FACET_MARK
@@ -34,6 +35,8 @@ class Brand(BaseModel):
     """For homonyms: a term counts only if the post also contains one of these words. Handles need no context."""
     exclude: list[Word] = []
     """For homonyms: a term does not count if the post contains one of these words."""
+    variants: Variants = USUAL_VARIANTS
+    """Which other spellings of the words count. What it does not set is as in the file's `variants`."""
     time_zone: str = "UTC"
     """IANA name of the time zone of the brand's people, such as Europe/Berlin. Hours of the day and of the week are
     local, so that the expected rhythm follows a change to summer time."""
@@ -94,6 +97,20 @@ class BrandsFile(BaseModel):
     brands: Annotated[list[Brand], Field(min_length=1)]
     facets: Annotated[list[Facet], Field(max_length=MOST_FACETS)] = []
     """Of every brand."""
+    variants: Variants = USUAL_VARIANTS
+    """Which other spellings count, of all brands and facets."""
+
+    @model_validator(mode="after")
+    def _brands_share_the_variants(self) -> "BrandsFile":
+        if not self.variants.model_fields_set:
+            return self
+        usual = self.variants.model_dump(exclude_unset=True)
+        named: list[Brand | Facet] = [*self.brands, *self.facets]
+        for one in named:
+            own = one.variants.model_dump(exclude_unset=True)
+            # A brand is frozen for its readers; here it is not yet complete.
+            one.__dict__["variants"] = Variants(**usual | own)
+        return self
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "BrandsFile":

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from brandpulse.config.variants import USUAL_VARIANTS, Variants, Word
 from brandpulse.schema.labels import EMOTIONS, MOODS
 from brandpulse.schema.posts import SENTIMENTS, Sentiment, Urgency
 
@@ -19,7 +20,6 @@ FACET_EXAMPLE = """facets:                                    # of all brands; w
   - {name: urgent, urgency: [high]}
 """
 
-Word = Annotated[str, Field(min_length=1, max_length=200)]
 FacetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Threshold = Annotated[float, Field(gt=0, lt=1)]
 
@@ -32,6 +32,8 @@ class Facet(BaseModel):
     name: FacetName
     words: Annotated[list[Word], Field(max_length=MOST_WORDS)] = []
     """Words or phrases, matched like terms of brands: whole words in any case."""
+    variants: Variants = USUAL_VARIANTS
+    """Which other spellings of the words count. What it does not set is as in the file's `variants`."""
     emotions: list[str] = []
     """Of `brandpulse.schema.labels.EMOTIONS`; the post must be given one: at most the three most probable
     that reach the model's threshold."""

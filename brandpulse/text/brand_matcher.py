@@ -1,17 +1,22 @@
 """Finds the brands that a post names: one pass of an automaton over the text, whatever the number of brands."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import ahocorasick_rs
 
 from brandpulse.config.brands_file import Brand
 from brandpulse.config.facets import Facet
+from brandpulse.config.variants import USUAL_VARIANTS, Variants
 from brandpulse.errors import ConfigError
 from brandpulse.text.characters import is_mark, is_unspaced, is_word, normalize_text
+from brandpulse.text.match_form import NO_DIFFERENCES, Differences, match_form, match_form_with_origins
 from brandpulse.text.normalization import EMOJI
+from brandpulse.text.spellings import spellings, takes_hashtag_endings
 
 # A link has a scheme, www., or a path. A bare `acme.com` is not a link: it names the brand.
 # A link ends where the model's text ends it (`brandpulse.text.normalization`): at white space, an emoji, or an
@@ -33,6 +38,18 @@ _ASCII_BOUNDARIES = frozenset(character for character in map(chr, range(128)) if
 NO_FACETS: frozenset[int] = frozenset()
 Hit = tuple[int, int, int]
 """A keyword found in a text: number of its pattern, start, end."""
+
+
+class _Pattern(NamedTuple):
+    """What the automaton searches, and what a candidate must also satisfy."""
+
+    form: str
+    """In the form of `match_form`."""
+    kept: Differences = NO_DIFFERENCES
+    """Differences that count: in the text's `match_form` with them must be *exact*."""
+    exact: str = ""
+    endings: tuple[str, ...] = ()
+    """Words that may follow it within a hashtag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,59 +77,78 @@ class BrandMatcher:
     * A handle counts as `@handle` and nothing longer: not in `@handle2`, `@handle.bsky.social`, `@handle@an.instance`.
     * A hashtag counts as `#tag` and nothing longer.
     * A term written with @ or # is a handle or a hashtag.
+    * Other spellings of a term count as its `Variants` say (`brandpulse.text.spellings`): joined, hyphenated, as a
+      hashtag, with a prefix. Accents, vowel marks and lookalike letters make no difference (`match_form`).
     * `require` and `exclude` match like terms, and apply to terms and hashtags; a handle needs no context.
     * Keywords of *facets* match like terms.
     """
 
     def __init__(self, brands: Sequence[Brand], facets: Sequence[Facet] = ()) -> None:
         """Raises ConfigError for a keyword whose normalized form is empty (for example one zero-width joiner)."""
-        self._patterns: dict[str, int] = {}
+        self._patterns: dict[_Pattern, int] = {}
         self._by_handle: dict[int, list[int]] = {}
         self._by_keyword: dict[int, list[int]] = {}
         self._rules = [self._add(index, brand) for index, brand in enumerate(brands)]
         self._by_facet: dict[int, list[int]] = {}
         for number, facet in enumerate(facets):
             for keyword in facet.words:
-                pattern = self._pattern(f"facet {facet.name!r}", keyword)
-                self._by_facet.setdefault(pattern, []).append(number)
+                for pattern in self._of_term(f"facet {facet.name!r}", keyword, facet.variants):
+                    self._by_facet.setdefault(pattern, []).append(number)
         self._index = {brand.name: index for index, brand in enumerate(brands)}
         self._cache: dict[frozenset[int], tuple[str, ...]] = {}
         """Recent sets of patterns -> the brands they name. Threads may clear or fill it: every entry is complete."""
-        self._kinds = [pattern[0] if pattern[0] in "@#" else "" for pattern in self._patterns]
-        self._plain = [_is_plain(pattern) for pattern in self._patterns]
+        self._conditions = list(self._patterns)
+        forms = self.patterns
+        self._kinds = [form[0] if form[0] in "@#" else "" for form in forms]
+        self._plain = [_is_plain(form) for form in forms]
         self._automaton = ahocorasick_rs.AhoCorasick(
-            list(self._patterns),
+            forms,
             store_patterns=False,
             # By default the library builds a DFA for few patterns: measured slower to build and no faster here.
             implementation=ahocorasick_rs.Implementation.ContiguousNFA,
         )
 
     def _add(self, index: int, brand: Brand) -> _Rule:
-        owner = f"brand {brand.name!r}"
+        owner, variants = f"brand {brand.name!r}", brand.variants
         for handle in brand.handles:
-            self._by_handle.setdefault(self._pattern(owner, handle, "@"), []).append(index)
+            self._by_handle.setdefault(self._pattern(owner, handle, "@", variants), []).append(index)
         for hashtag in brand.hashtags:
-            self._by_keyword.setdefault(self._pattern(owner, hashtag, "#"), []).append(index)
+            self._by_keyword.setdefault(self._pattern(owner, hashtag, "#", variants), []).append(index)
         for term in brand.terms:
-            pattern = self._pattern(owner, term)
             table = self._by_handle if normalize_text(term).startswith("@") else self._by_keyword
-            table.setdefault(pattern, []).append(index)
+            for pattern in self._of_term(owner, term, variants, endings=True):
+                table.setdefault(pattern, []).append(index)
         return _Rule(
             name=brand.name,
-            require=frozenset(self._pattern(owner, keyword) for keyword in brand.require),
-            exclude=frozenset(self._pattern(owner, keyword) for keyword in brand.exclude),
+            require=frozenset(p for keyword in brand.require for p in self._of_term(owner, keyword, variants)),
+            exclude=frozenset(p for keyword in brand.exclude for p in self._of_term(owner, keyword, variants)),
         )
 
-    def _pattern(self, owner: str, keyword: str, sign: str = "") -> int:
-        normalized = sign + normalize_text(keyword)
+    def _of_term(self, owner: str, term: str, variants: Variants, *, endings: bool = False) -> Iterator[int]:
+        """The patterns of *term*'s spellings."""
+        normalized = normalize_text(term)
         if not normalized.strip("@#"):
-            raise ConfigError(f"{owner}: the word {keyword!r} has no characters to search for")
-        return self._patterns.setdefault(normalized, len(self._patterns))
+            raise _no_characters(owner, term)
+        goes_on = endings and variants.hashtags and takes_hashtag_endings(normalized)
+        ends = _normalized_endings(tuple(variants.hashtag_endings)) if goes_on else ()
+        for spelling in spellings(normalized, variants):
+            yield self._pattern(owner, spelling, "", variants, ends if spelling[0] != "@" and term[0] != "#" else ())
+
+    def _pattern(self, owner: str, keyword: str, sign: str, variants: Variants, endings: tuple[str, ...] = ()) -> int:
+        normalized = sign + normalize_text(keyword)
+        form = match_form(normalized)
+        if not form.strip("@# "):
+            raise _no_characters(owner, keyword)
+        kept = NO_DIFFERENCES
+        if variants is not USUAL_VARIANTS:
+            kept = frozenset(name for name in ("accents", "lookalikes", "vowel_marks") if not getattr(variants, name))
+        pattern = _Pattern(form, kept, match_form(normalized, kept) if kept else "", endings)
+        return self._patterns.setdefault(pattern, len(self._patterns))
 
     @property
     def patterns(self) -> list[str]:
-        """The normalized keywords, by their numbers."""
-        return list(self._patterns)
+        """The keywords and their spellings in the form of `match_form`, by their numbers."""
+        return [pattern.form for pattern in self._conditions]
 
     @property
     def kinds(self) -> list[str]:
@@ -123,6 +159,18 @@ class BrandMatcher:
     def plain(self) -> list[bool]:
         """Of each pattern whether, between two spaces, it cannot be part of anything longer."""
         return self._plain
+
+    @property
+    def in_ascii(self) -> list[bool | None]:
+        """Of each pattern whether a candidate in an ASCII text is one. None: in any text."""
+        return [pattern.form == pattern.exact if pattern.kept else None for pattern in self._conditions]
+
+    @property
+    def endings(self) -> tuple[list[tuple[str, ...]], list[int]]:
+        """Lists of words that may follow a pattern within a hashtag, and of each pattern the number of its list."""
+        numbers: dict[tuple[str, ...], int] = {}
+        of_patterns = [numbers.setdefault(pattern.endings, len(numbers)) for pattern in self._conditions]
+        return list(numbers), of_patterns
 
     def match_patterns(self, seen: frozenset[int]) -> tuple[tuple[str, ...], frozenset[int]]:
         """The brands and the facets of a text in which the patterns *seen* were found."""
@@ -142,21 +190,28 @@ class BrandMatcher:
 
         A keyword may occur several times, and hits may overlap.
         """
-        candidates = self._automaton.find_matches_as_indexes(normalized, overlapping=True)
+        text, origins = match_form_with_origins(normalized)
+        candidates = self._automaton.find_matches_as_indexes(text, overlapping=True)
         if not candidates:
             return []
         # Padded: a keyword between two spaces needs no test of boundaries, links, handles, addresses.
-        padded, plain, kinds = f" {normalized} ", self._plain, self._kinds
-        has_links = "@" in normalized or "/" in normalized or "www." in normalized
+        padded, plain, kinds, conditions = f" {text} ", self._plain, self._kinds, self._conditions
+        has_links = "@" in text or "/" in text or "www." in text
         spans: dict[int, list[tuple[int, int]]] = {}
         hits: list[Hit] = []
-        for hit in candidates:
-            pattern, start, end = hit
-            if (padded[start] == " " == padded[end + 1] and plain[pattern]) or (
-                _is_whole_word(padded, start + 1, end + 1, kind=kinds[pattern])
-                and (not has_links or _is_outside_links(normalized, start, end, spans, kind=kinds[pattern]))
+        for pattern, start, end in candidates:
+            if not (padded[start] == " " == padded[end + 1] and plain[pattern]) and not (
+                _is_whole_word(padded, start + 1, end + 1, kind=kinds[pattern], endings=conditions[pattern].endings)
+                and (not has_links or _is_outside_links(text, start, end, spans, kind=kinds[pattern]))
             ):
-                hits.append(hit)
+                continue
+            if origins is not None:
+                start, end = origins[start], origins[end]
+            if (kept := conditions[pattern].kept) and (
+                match_form(normalized[start:end], kept) != conditions[pattern].exact
+            ):
+                continue
+            hits.append((pattern, start, end))
         return hits
 
     def brands_of(self, hits: Sequence[Hit]) -> tuple[str, ...]:
@@ -210,15 +265,29 @@ def _is_plain(pattern: str) -> bool:
     )
 
 
-def _is_whole_word(text: str, start: int, end: int, *, kind: str) -> bool:
-    """Whether a hit has word boundaries on both sides. *text* has a character before and after the hit."""
+def _no_characters(owner: str, keyword: str) -> ConfigError:
+    return ConfigError(f"{owner}: the word {keyword!r} has no characters to search for")
+
+
+@cache
+def _normalized_endings(endings: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({match_form(normalize_text(ending)) for ending in endings}))
+
+
+def _is_whole_word(text: str, start: int, end: int, *, kind: str, endings: tuple[str, ...]) -> bool:
+    """Whether a hit has word boundaries on both sides. *text* has a character before and after the hit.
+
+    A hashtag may go on with one of *endings*.
+    """
     before, after = text[start - 1], text[end]
     if before not in _ASCII_BOUNDARIES and _joins(before, text[start], kind=kind):
         return False
     if after in _ASCII_BOUNDARIES and kind != "@":
         return True
     if is_mark(after) or _joins(after, text[end - 1], kind=kind):
-        return False
+        if not endings or (kind != "#" and before != "#"):
+            return False
+        return any(text.startswith(ending, end) and not is_word(text[end + len(ending)]) for ending in endings)
     # `@united.com` and `@united@an.instance` are other accounts; `@united.` ends a sentence.
     return not (kind == "@" and after in ".@" and end + 1 < len(text) and is_word(text[end + 1]))
 

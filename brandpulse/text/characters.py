@@ -16,10 +16,11 @@ _BEFORE_NFKC = str.maketrans(
     {
         # NFKC would append "tm" or "sm" to the word, and the brand would not be found.
         **dict.fromkeys("™℠®©", " "),
-        **dict.fromkeys("‘’ʼ", "'"),
+        **dict.fromkeys("‘’ʼ´′ʹʻʽ՚׳", "'"),
         **dict.fromkeys("‐‑–", "-"),
-        # Invisible: soft hyphen, zero-width (non-)joiner, word joiner, byte-order mark, variation selectors.
-        **dict.fromkeys("\u00ad\u200c\u200d\u2060\ufeff\ufe0e\ufe0f", None),
+        # Invisible: soft hyphen, zero-width space, (non-)joiner, marks of direction, byte-order mark, selectors.
+        **dict.fromkeys("\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\ufe0e\ufe0f", None),
+        **dict.fromkeys(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]), None),
         **dict.fromkeys(INVISIBLE, None),
     }
 )

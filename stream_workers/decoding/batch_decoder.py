@@ -126,6 +126,8 @@ class NativeBatchDecoder:
             matcher.patterns,
             matcher.kinds,
             matcher.plain,
+            matcher.in_ascii,
+            *matcher.endings,
             author_hash.key,
             sorted(UNKNOWN),
             TRIMMED,

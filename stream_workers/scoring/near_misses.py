@@ -16,6 +16,7 @@ import numpy.typing as npt
 from brandpulse.config.brands_file import Brand
 from brandpulse.schema.posts import WirePost
 from brandpulse.state.outcomes.near_misses import LONGEST
+from brandpulse.text.brand_matcher import BrandMatcher
 from brandpulse.text.characters import normalize_text
 
 SAMPLED, LARGE, SAMPLED_OF_LARGE = 8, 128, 2
@@ -47,14 +48,15 @@ class PostBatch(Sized, Protocol):
 class NearMissFinder:
     """Built once, never changed."""
 
-    def __init__(self, brands: Sequence[Brand]) -> None:
+    def __init__(self, brands: Sequence[Brand], matcher: BrandMatcher) -> None:
+        self._matcher = matcher
         self._keywords: dict[str, str] = {}
         for brand in brands:
             for keyword in (*brand.terms, *brand.handles, *brand.hashtags):
                 if len(bare := bare_form(keyword)) >= FEWEST_LETTERS:
                     self._keywords.setdefault(bare, keyword)
         self._automaton = ahocorasick_rs.AhoCorasick(list(self._keywords), store_patterns=False)
-        self._normalized = {normalize_text(keyword).lstrip("@#") for keyword in self._keywords.values()}
+        self._by_number = list(self._keywords.values())
 
     def find_in_batch(self, batch: PostBatch) -> Counter[str]:
         """Near misses in a sample of the unmatched rows of *batch* -> posts."""
@@ -79,14 +81,23 @@ class NearMissFinder:
             joined = ""
             for last in range(first, min(first + MOST_WORDS, len(tokens))):
                 joined += bare[last]
-                keyword = self._keywords.get(joined) or (self._after_prefix(joined) if first == last else None)
+                keyword = self._keywords.get(joined)
+                if keyword is None and first == last:
+                    keyword = self._within_hashtag(tokens[first], joined) or self._after_prefix(joined)
                 if keyword is None:
                     continue
                 written = " ".join(tokens[first : last + 1])
-                is_exact = normalize_text(written).strip(".,:;!?…") in self._normalized
-                if not is_exact and (shown := _printable(written)):
+                # A keyword that is in the post did not count because of `require` or `exclude`.
+                if not self._matcher.find_hits(normalize_text(written)) and (shown := _printable(written)):
                     found.add(f"{shown} for {keyword}")
         return found
+
+    def _within_hashtag(self, token: str, bare: str) -> str | None:
+        """The keyword that a hashtag starts or ends with."""
+        if not token.startswith("#"):
+            return None
+        hits = self._automaton.find_matches_as_indexes(bare, overlapping=True)
+        return next((self._by_number[number] for number, start, end in hits if not start or end == len(bare)), None)
 
     def _after_prefix(self, bare: str) -> str | None:
         if bare.isascii():

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from brandpulse.config.brands_file import Brand
 from brandpulse.config.facets import Facet
+from brandpulse.config.variants import Variants
 from brandpulse.schema.identity import AuthorHasher, post_digest
 from brandpulse.schema.unknown_authors import PREFIX, TRIMMED, UNKNOWN, is_unknown
 from brandpulse.text.brand_matcher import LONGEST_CHUNK, BrandMatcher
 from brandpulse.text.characters import normalize_text
+from brandpulse.text.match_form import match_form
 from brandpulse.text.readable_text import readable_text
 from stream_workers.decoding.batch_decoder import LengthLimits
 from stream_workers.decoding.post_decoder import MAX_RECORD_BYTES, DecodedPost
@@ -31,13 +33,28 @@ BRANDS = (
     Brand(name="AT&T", terms=["at&t", "a"], handles=["@att"]),
     Brand(name="Café", terms=["café noir", "ＮＯＩＲ", "straße", "i̇stanbul"]),
     Brand(name="Apple", terms=["アップル", "苹果", "애플", "apple.com", "apple/pie", "_x"], hashtags=["#アップル"]),
+    Brand(name="Acme", terms=["acme air", "mcgill's", "bolt & nut", "zürich re", "μtorrent"], hashtags=["acme"]),
+    Brand(
+        name="Exact", terms=["zürich re", "acme air", "reunited"], variants=Variants(accents=False, lookalikes=False)
+    ),
+    Brand(name="Nur", terms=["نورتل", "בזקטל"], variants=Variants(vowel_marks=False, hashtag_endings=["زعل", "x"])),
+    Brand(name="Nour", terms=["نورتل", "בזקטל", "الأهلي"]),
     Brand(name="Odd", terms=["c++", "-", "e-mail", "www.odd", "a@b", "http", "😀", "@bob", "…", "x" * 200]),
 )
 FACETS = (Facet(name="delay", words=["late", "never  again", "t.co"]), Facet(name="money", words=["refund", "$"]))
 MATCHER = BrandMatcher(BRANDS, FACETS)
 AUTHORS = AuthorHasher("a key")
 READER = _native.BatchDecoder(
-    MATCHER.patterns, MATCHER.kinds, MATCHER.plain, AUTHORS.key, sorted(UNKNOWN), TRIMMED, PREFIX, LengthLimits()
+    MATCHER.patterns,
+    MATCHER.kinds,
+    MATCHER.plain,
+    MATCHER.in_ascii,
+    *MATCHER.endings,
+    AUTHORS.key,
+    sorted(UNKNOWN),
+    TRIMMED,
+    PREFIX,
+    LengthLimits(),
 )
 
 
@@ -100,6 +117,50 @@ def record(text: str = "united is late", **fields: Any) -> bytes:
 
 
 PIECES = [
+    *(
+        "#AcmeAir",
+        "#AcmeAirFail",
+        "#acmefail",
+        "#unitedsucks",
+        "acme-air",
+        "acme_air",
+        "acmeair",
+        "mcgills",
+        "bolt&nut",
+    ),
+    *(
+        "Аcme",
+        "Αcme Air",
+        "асме air",
+        "Zurich Re",
+        "zuerich re",
+        "ünited",
+        "unitеd",
+        "ø",
+        "й",
+        "Ё",
+        "ї",
+        "κ",
+        "ᴀᴄᴍᴇ air",
+    ),
+    *(
+        "ونورتل",
+        "نـورتل",
+        "نُورتل",
+        "#نورتلزعل",
+        "לבזקטל",
+        "בָּזקטל",
+        "שׁ",
+        "ـ",
+        " ـ ",
+        "َ",
+        "للأهلي",
+        "الاهلي",
+        "أ",
+        "ی",
+        "\u0323",
+    ),
+    *("\u200b", "\u034f", "\u202e", "´", "′", "`", "fail", "sucks", "_", "\u0410", "\u03bf"),
     *(word for brand in BRANDS for word in (*brand.terms, *brand.require, *brand.exclude)),
     *(word for facet in FACETS for word in facet.words),
     *("@united", "@UnitedWay", "@united.com", "@united@an.instance", "@bob.united", "#united", "#UNITED2", "@", "#"),
@@ -242,16 +303,17 @@ def test_each_character_is_normalized_as_in_python() -> None:
     points = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
     some = [letter for letter in points if ord(letter) < 0x3100 or unicodedata.category(letter)[0] not in "LC"]
     texts = [f"q{letter}q {letter}" for letter in some]
-    patterns = list(dict.fromkeys(normalize_text(readable_text(text)) for text in texts))
+    patterns = list(dict.fromkeys(match_form(normalize_text(readable_text(text))) for text in texts))
+    n = len(patterns)
     reader = _native.BatchDecoder(
-        patterns, [""] * len(patterns), [True] * len(patterns), b"k", [], "", "", LengthLimits()
+        patterns, [""] * n, [True] * n, [None] * n, [()], [0] * n, b"k", [], "", "", LengthLimits()
     )
     status, _, _, _, words, sets, _, _ = reader.decode([record(text) for text in texts])
     numbers = {pattern: number for number, pattern in enumerate(patterns)}
     wrong = [
         text
         for text, is_read, word in zip(texts, status, np.frombuffer(words, "u4"), strict=True)
-        if is_read and numbers[normalize_text(readable_text(text))] not in sets[word]
+        if is_read and numbers[match_form(normalize_text(readable_text(text)))] not in sets[word]
     ]
     assert wrong == []
     assert sum(status) > 5_000
@@ -329,10 +391,16 @@ def test_value_other_than_bytes_raises() -> None:
         READER.decode([record(), "text"])
 
 
-def test_inconsistent_arguments_raise() -> None:
-    with pytest.raises(ValueError, match="differ in length"):
-        _native.BatchDecoder(["a"], [], [True], b"k", [], "", "", LengthLimits())
-    with pytest.raises(ValueError, match="not a kind"):
-        _native.BatchDecoder(["a"], ["!"], [True], b"k", [], "", "", LengthLimits())
-    with pytest.raises(ValueError, match="author_key"):
-        _native.BatchDecoder(["a"], [""], [True], b"", [], "", "", LengthLimits())
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        ((["a"], [], [True], [None], [()], [0], b"k"), "differ in length"),
+        ((["a"], [""], [True], [None, None], [()], [0], b"k"), "differ in length"),
+        ((["a"], [""], [True], [None], [()], [1], b"k"), "endings_of has a number"),
+        ((["a"], ["!"], [True], [None], [()], [0], b"k"), "not a kind"),
+        ((["a"], [""], [True], [None], [()], [0], b""), "author_key"),
+    ],
+)
+def test_inconsistent_arguments_raise(arguments: tuple[Any, ...], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        _native.BatchDecoder(*arguments, [], "", "", LengthLimits())

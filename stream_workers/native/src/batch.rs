@@ -90,6 +90,7 @@ impl<'a> BatchReader<'a> {
     fn read(&mut self, row: usize, value: &[u8]) -> Option<Row> {
         let post = Post::read(value, &mut self.buffers, self.limits)?;
         self.characters.normalize(post.text, &mut self.scratch.normalized)?;
+        self.scratch.ascii = post.text.is_ascii();
         let patterns = self.matcher.find_patterns(&mut self.scratch, self.characters)?;
         let unknown_author = !patterns.is_empty() && self.unknown.contains(post.author_id);
         if !patterns.is_empty() {

@@ -1,4 +1,4 @@
-//! `brandpulse.text.characters.normalize_text`, character by character, and the character classes of the matcher.
+//! `match_form` of `normalize_text`, character by character, and the character classes of the matcher.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,14 +13,18 @@ use crate::html_entities::reference;
 use crate::readable_text::may_be_html;
 use crate::swar::{ONES, TOPS, zero_bytes};
 
-/// Classes of a character: `str.isalnum`, `is_word` and `is_unspaced`.
+/// Classes of a character: `str.isalnum`, `is_word`, `is_unspaced` and `is_lookalike_script`.
 pub const ALNUM: u8 = 1;
 pub const WORD: u8 = 2;
 pub const UNSPACED: u8 = 4;
+const LOOKALIKE: u8 = 8;
 
 /// The characters beyond ASCII whose forms and classes come from Python. A text with any other is left to Python.
 const ASKED: [Range<u32>; 4] = [0x80..0xD800, 0xF900..0x1_0000, 0x1_D400..0x1_D800, 0x1_F000..0x1_FB00];
 const END: usize = 0x1_FB00;
+
+/// Accents.
+const JOINED_BY_NFKC: Range<char> = '\u{300}'..'\u{370}';
 
 /// Values of `Characters::form_of`: left to Python, unchanged, or the number of a form plus `FORMS`.
 const LEFT: u32 = 0;
@@ -30,7 +34,8 @@ const FORMS: u32 = 2;
 /// The normalized form and the classes of each character.
 ///
 /// A text is normalized character by character, which is correct unless NFKC joins neighbours: it joins marks and the
-/// parts of Hangul. A text with a character that is one of these, or becomes one, is left to Python.
+/// parts of Hangul. A text with a character that is one of these, or becomes one, is left to Python. So is a word that
+/// mixes Latin letters with letters of another script that look like them.
 pub struct Characters {
     ascii: [u8; 128],
     form_of: Vec<u32>,
@@ -70,15 +75,15 @@ impl Characters {
         }
         // One call for all of them: NFKC joins nothing with a line break.
         let lines: String = points.iter().flat_map(|character| [*character, '\n']).collect();
-        let normalized: String =
-            py.import("brandpulse.text.characters")?.call_method1("normalize_characters", (&lines,))?.extract()?;
+        let normalized: String = reference.match_form(&lines)?;
         let composed: String = py.import("unicodedata")?.call_method1("normalize", ("NFKC", &lines))?.extract()?;
         if [&normalized, &composed].iter().any(|text| text.matches('\n').count() != points.len()) {
             return Err(PyRuntimeError::new_err("a character is normalized to a line break"));
         }
         for (character, (form, composed)) in points.into_iter().zip(normalized.split('\n').zip(composed.split('\n'))) {
-            // Python removes a character with an empty form before NFKC.
-            if form.is_empty() || form.chars().chain(composed.chars()).all(|part| is(&separate, part)) {
+            // Python removes most characters with an empty form before NFKC, or NFKC joins them to nothing.
+            let removed = form.is_empty() && !JOINED_BY_NFKC.contains(&character);
+            if removed || form.chars().chain(composed.chars()).all(|part| is(&separate, part)) {
                 characters.put(character, form.chars().map(spaced).collect());
             }
         }
@@ -93,7 +98,7 @@ impl Characters {
         }
     }
 
-    /// Write *text* as `normalize_text` returns it to *normalized*, after one space and before eleven.
+    /// Write the `match_form` of *text* to *normalized*, after one space and before eleven.
     pub fn normalize(&self, text: &str, normalized: &mut Vec<u8>) -> Option<()> {
         if may_be_html(text) {
             return None;
@@ -117,8 +122,19 @@ impl Characters {
         if normalized.last() == Some(&b' ') {
             normalized.pop();
         }
+        let mixes = self.mixes_scripts(normalized);
         normalized.extend_from_slice(b"           ");
-        Some(())
+        (!mixes).then_some(())
+    }
+
+    /// Whether a Latin letter touches a letter of another script that may look like one.
+    fn mixes_scripts(&self, normalized: &[u8]) -> bool {
+        // The scripts with lookalikes start with these bytes: most texts return here.
+        let others = |byte: &u8| (0xCD..=0xD4).contains(byte);
+        normalized.iter().enumerate().filter(|(_, byte)| others(byte)).any(|(at, _)| {
+            let latin = |at: usize| normalized.get(at).is_some_and(u8::is_ascii_lowercase);
+            self.class_at(normalized, at) & LOOKALIKE != 0 && (latin(at - 1) || latin(at + 2))
+        })
     }
 
     /// Append lower case, and one space for each run of white space. Eight characters at a time where there is none.
@@ -224,6 +240,9 @@ struct Reference<'py> {
     py: Python<'py>,
     is_word: Bound<'py, PyAny>,
     is_unspaced: Bound<'py, PyAny>,
+    is_lookalike_script: Bound<'py, PyAny>,
+    match_characters: Bound<'py, PyAny>,
+    normalize_characters: Bound<'py, PyAny>,
     category: Bound<'py, PyAny>,
 }
 
@@ -237,12 +256,21 @@ struct Traits {
 impl<'py> Reference<'py> {
     fn new(py: Python<'py>) -> PyResult<Self> {
         let characters = py.import("brandpulse.text.characters")?;
+        let match_form = py.import("brandpulse.text.match_form")?;
         Ok(Self {
             py,
             is_word: characters.getattr("is_word")?,
             is_unspaced: characters.getattr("is_unspaced")?,
+            is_lookalike_script: match_form.getattr("is_lookalike_script")?,
+            match_characters: match_form.getattr("match_characters")?,
+            normalize_characters: characters.getattr("normalize_characters")?,
             category: py.import("unicodedata")?.getattr("category")?,
         })
+    }
+
+    /// The form of each line of *lines*.
+    fn match_form(&self, lines: &str) -> PyResult<String> {
+        self.match_characters.call1((self.normalize_characters.call1((lines,))?,))?.extract()
     }
 
     fn traits(&self, character: char) -> PyResult<Traits> {
@@ -251,6 +279,7 @@ impl<'py> Reference<'py> {
             (ALNUM, text.call_method0(intern!(self.py, "isalnum"))?.is_truthy()?),
             (WORD, self.is_word.call1((&text,))?.is_truthy()?),
             (UNSPACED, self.is_unspaced.call1((&text,))?.is_truthy()?),
+            (LOOKALIKE, self.is_lookalike_script.call1((&text,))?.is_truthy()?),
         ];
         let category = self.category.call1((&text,))?.cast_into::<PyString>()?;
         Ok(Traits {

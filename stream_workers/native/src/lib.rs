@@ -27,7 +27,7 @@ use pyo3::types::{PyBytes, PyTuple};
 use batch::{Columns, decode_batch};
 use folding::Characters;
 use hashes::Hashes;
-use matcher::Matcher;
+use matcher::{Conditions, Matcher};
 use post::Limits;
 use unknown_authors::UnknownAuthors;
 
@@ -60,21 +60,28 @@ impl BatchDecoder {
         patterns: Vec<String>,
         kinds: Vec<String>,
         plain: Vec<bool>,
+        in_ascii: Vec<Option<bool>>,
+        endings: Vec<Vec<String>>,
+        endings_of: Vec<usize>,
         author_key: Vec<u8>,
         unknown_authors: Vec<String>,
         trimmed: &str,
         prefix: String,
         limits: Limits,
     ) -> PyResult<Self> {
-        if kinds.len() != patterns.len() || plain.len() != patterns.len() {
-            return Err(PyValueError::new_err("patterns, kinds and plain differ in length"));
+        if [kinds.len(), plain.len(), in_ascii.len(), endings_of.len()].iter().any(|length| *length != patterns.len()) {
+            return Err(PyValueError::new_err("patterns, kinds, plain, in_ascii and endings_of differ in length"));
+        }
+        if endings_of.iter().any(|list| *list >= endings.len()) {
+            return Err(PyValueError::new_err("endings_of has a number that endings does not have"));
         }
         let hashes =
             Hashes::new(&author_key).ok_or_else(|| PyValueError::new_err("author_key must be 1 to 64 bytes long"))?;
         let characters = Characters::of(py)?;
         let longest_chunk = limits.chunk_chars;
+        let conditions = Conditions { kinds, plain, in_ascii, endings, endings_of };
         let matcher = py
-            .detach(|| Matcher::new(&patterns, &kinds, plain, longest_chunk, &characters))
+            .detach(|| Matcher::new(&patterns, conditions, longest_chunk, &characters))
             .map_err(PyValueError::new_err)?;
         let unknown = UnknownAuthors::new(unknown_authors, trimmed, prefix);
         Ok(Self { characters, matcher, hashes, unknown, limits })

@@ -18,6 +18,19 @@ enum Kind {
 struct Pattern {
     kind: Kind,
     plain: bool,
+    /// Whether a candidate in an ASCII text is a hit; in another text only Python decides. None: in any text.
+    in_ascii: Option<bool>,
+    /// Index of its list of endings.
+    endings: usize,
+}
+
+/// Of each pattern what a candidate must satisfy, as the properties of `BrandMatcher` return it.
+pub struct Conditions {
+    pub kinds: Vec<String>,
+    pub plain: Vec<bool>,
+    pub in_ascii: Vec<Option<bool>>,
+    pub endings: Vec<Vec<String>>,
+    pub endings_of: Vec<usize>,
 }
 
 pub struct Matcher {
@@ -25,6 +38,7 @@ pub struct Matcher {
     start: StateID,
     start_filter: StartFilter,
     patterns: Vec<Pattern>,
+    endings: Vec<Vec<String>>,
     longest_chunk: usize,
 }
 
@@ -87,6 +101,8 @@ impl StartFilter {
 #[derive(Default)]
 pub struct Scratch {
     pub normalized: Vec<u8>,
+    /// Whether the text was ASCII before it was normalized.
+    pub ascii: bool,
     hits: Vec<u32>,
     uncertain: Vec<u32>,
 }
@@ -103,8 +119,7 @@ struct Candidate {
 impl Matcher {
     pub fn new(
         patterns: &[String],
-        kinds: &[String],
-        plain: Vec<bool>,
+        conditions: Conditions,
         longest_chunk: usize,
         characters: &Characters,
     ) -> Result<Self, String> {
@@ -120,10 +135,16 @@ impl Matcher {
         let automaton =
             NFA::builder().match_kind(MatchKind::Standard).build(patterns).map_err(|error| error.to_string())?;
         let start = automaton.start_state(Anchored::Yes).map_err(|error| error.to_string())?;
+        let Conditions { kinds, plain, in_ascii, endings, endings_of } = conditions;
         let kinds = kinds.iter().map(kind).collect::<Result<Vec<_>, _>>()?;
         let start_filter = StartFilter::of(patterns, characters);
-        let patterns = kinds.into_iter().zip(plain).map(|(kind, plain)| Pattern { kind, plain }).collect();
-        Ok(Self { automaton, start, start_filter, patterns, longest_chunk })
+        let patterns = kinds
+            .into_iter()
+            .zip(plain)
+            .zip(in_ascii.into_iter().zip(endings_of))
+            .map(|((kind, plain), (in_ascii, endings))| Pattern { kind, plain, in_ascii, endings })
+            .collect();
+        Ok(Self { automaton, start, start_filter, patterns, endings, longest_chunk })
     }
 
     /// The ends and numbers of the patterns that start at *start*.
@@ -136,26 +157,25 @@ impl Matcher {
         states
             .take_while(|(_, state)| !self.automaton.is_special(*state) || !self.automaton.is_dead(*state))
             .filter(|(_, state)| self.automaton.is_special(*state))
-            .filter_map(move |(end, state)| Some((end, self.whole(state, end - start)?)))
+            .flat_map(move |(end, state)| self.whole(state, end - start).map(move |number| (end, number)))
     }
 
-    /// The pattern of *length* that ends in *state*. Shorter ones that end there started later in the text.
-    fn whole(&self, state: StateID, length: usize) -> Option<u32> {
-        if !self.automaton.is_match(state) {
-            return None;
-        }
-        (0..self.automaton.match_len(state))
-            .map(|index| self.automaton.match_pattern(state, index))
-            .find(|number| self.automaton.pattern_len(*number) == length)
+    /// The patterns of *length* that end in *state*. Shorter ones that end there started later in the text.
+    fn whole(&self, state: StateID, length: usize) -> impl Iterator<Item = u32> + '_ {
+        let number = if self.automaton.is_match(state) { self.automaton.match_len(state) } else { 0 };
+        (0..number)
+            .map(move |index| self.automaton.match_pattern(state, index))
+            .filter(move |number| self.automaton.pattern_len(*number) == length)
             .map(|number| number.as_u32())
     }
 
     /// The numbers of the patterns that have a hit in `scratch.normalized`, ascending.
     pub fn find_patterns<'f>(&self, scratch: &'f mut Scratch, characters: &Characters) -> Option<&'f [u32]> {
-        let Scratch { normalized, hits, uncertain } = scratch;
+        let Scratch { normalized, ascii, hits, uncertain } = scratch;
         hits.clear();
         uncertain.clear();
-        let mut text = Text { normalized, characters, longest_chunk: self.longest_chunk, has_links: None };
+        let (endings, longest_chunk) = (&self.endings, self.longest_chunk);
+        let mut text = Text { normalized, ascii: *ascii, characters, endings, longest_chunk, has_links: None };
         for start in self.start_filter.positions(normalized) {
             for (end, number) in self.patterns_at(normalized, start) {
                 match text.is_hit(&Candidate { start, end, pattern: self.patterns[number as usize] }) {
@@ -174,13 +194,22 @@ impl Matcher {
 
 struct Text<'a> {
     normalized: &'a [u8],
+    ascii: bool,
     characters: &'a Characters,
+    endings: &'a [Vec<String>],
     longest_chunk: usize,
     has_links: Option<bool>,
 }
 
 impl Text<'_> {
     fn is_hit(&mut self, hit: &Candidate) -> IsHit {
+        match (self.is_keyword(hit), hit.pattern.in_ascii) {
+            (Some(true), Some(in_ascii)) => self.ascii.then_some(in_ascii),
+            (found, _) => found,
+        }
+    }
+
+    fn is_keyword(&mut self, hit: &Candidate) -> IsHit {
         if self.normalized[hit.start - 1] == b' ' && self.normalized[hit.end] == b' ' && hit.pattern.plain {
             return Some(true);
         }
@@ -205,12 +234,22 @@ impl Text<'_> {
         }
         let after = self.characters.class_at(self.normalized, hit.end);
         if joins(after, self.characters.class_before(self.normalized, hit.end), kind) {
-            return false;
+            let hashtag = kind == Kind::Hashtag || self.normalized[hit.start - 1] == b'#';
+            return hashtag && self.has_ending(hit);
         }
         // `@united.com` and `@united@an.instance` are other accounts; `@united.` ends a sentence.
         !(kind == Kind::Handle
             && matches!(self.normalized[hit.end], b'.' | b'@')
             && self.characters.class_at(self.normalized, hit.end + 1) & WORD != 0)
+    }
+
+    /// Whether the hashtag goes on with one of the pattern's endings, and ends there.
+    fn has_ending(&self, hit: &Candidate) -> bool {
+        let rest = &self.normalized[hit.end..];
+        self.endings[hit.pattern.endings].iter().any(|ending| {
+            rest.starts_with(ending.as_bytes())
+                && self.characters.class_at(self.normalized, hit.end + ending.len()) & WORD == 0
+        })
     }
 
     fn is_outside_links(&self, hit: &Candidate) -> IsHit {

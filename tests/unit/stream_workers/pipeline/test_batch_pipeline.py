@@ -139,7 +139,7 @@ class Bench:
             wall_ms=lambda: NOON_MS,
             batch_size=self.batch_size,
             languages=LanguageIdentifier(languages),
-            near_misses=NearMissFinder([Brand(name=name, terms=[name]) for name in named]),
+            near_misses=NearMissFinder([Brand(name=name, terms=[name]) for name in named], matcher),
         )
         self.store.rebase(None, a_status())
         self.held = self.load()
