@@ -26,8 +26,11 @@ class BatchDecoder:
         prefix: str,
         limits: LengthLimits,
     ) -> None:
-        """The matcher's properties of the same names (`endings` has two parts), the key of the author hashes, the unknown
-        authors as `brandpulse.schema.unknown_authors` defines them, and the length limits. Raises ValueError."""
+        """The matcher's properties of the same names (`endings` has two parts), the key of the author hashes, the
+        unknown authors as `brandpulse.schema.unknown_authors` defines them, and the length limits.
+
+        Raises ValueError.
+        """
 
     def decode(
         self, values: Sequence[bytes | None]

@@ -205,13 +205,10 @@ class BrandMatcher:
                 and (not has_links or _is_outside_links(text, start, end, spans, kind=kinds[pattern]))
             ):
                 continue
-            if origins is not None:
-                start, end = origins[start], origins[end]
-            if (kept := conditions[pattern].kept) and (
-                match_form(normalized[start:end], kept) != conditions[pattern].exact
-            ):
-                continue
-            hits.append((pattern, start, end))
+            first, after = (start, end) if origins is None else (origins[start], origins[end])
+            kept = conditions[pattern].kept
+            if not kept or match_form(normalized[first:after], kept) == conditions[pattern].exact:
+                hits.append((pattern, first, after))
         return hits
 
     def brands_of(self, hits: Sequence[Hit]) -> tuple[str, ...]:

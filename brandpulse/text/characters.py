@@ -16,7 +16,7 @@ _BEFORE_NFKC = str.maketrans(
     {
         # NFKC would append "tm" or "sm" to the word, and the brand would not be found.
         **dict.fromkeys("™℠®©", " "),
-        **dict.fromkeys("‘’ʼ´′ʹʻʽ՚׳", "'"),
+        **dict.fromkeys("‘’ʼ´′ʻʽ՚׳\u02b9\u0374", "'"),
         **dict.fromkeys("‐‑–", "-"),
         # Invisible: soft hyphen, zero-width space, (non-)joiner, marks of direction, byte-order mark, selectors.
         **dict.fromkeys("\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\ufe0e\ufe0f", None),
