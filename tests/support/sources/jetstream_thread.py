@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.support.sources.jetstream_server import Jetstream
@@ -19,6 +19,10 @@ class JetstreamThread:
 
     def add(self, text: str, *, at_us: int) -> None:
         self._loop.call_soon_threadsafe(lambda: self.server.add(text, at_us=at_us))
+
+    def call(self, change: Callable[[Jetstream], object]) -> None:
+        """Runs *change* in the server's thread."""
+        self._loop.call_soon_threadsafe(change, self.server)
 
     def drop_connections(self) -> None:
         for transport in list(self.server.transports):
