@@ -185,7 +185,8 @@ class KafkaSource:
                 described = future.result()
                 found[topic] = (str(described.topic_id), tuple(sorted(one.id for one in described.partitions)))
         except KafkaException as error:
-            raise _fault(error.args[0]) from error
+            fault = _fault(error.args[0])
+            raise type(fault)(f"Kafka at {self.settings.bootstrap_servers}: {fault}") from error
         return found
 
 

@@ -244,5 +244,5 @@ def load_mapping(path: Path) -> RecordMapping:
     try:
         return RecordMapping(Mapped.model_validate(read.content))
     except ValidationError as error:
-        problems = "\n".join(read.explain(error, name=lambda _: ""))
+        problems = read.explain(error, name=lambda _: "")
         raise ConfigError(f"the mapping file is wrong:\n{problems}\nFor example:\n{EXAMPLE}") from error
