@@ -28,6 +28,8 @@ from stream_workers.decoding.records import Record, Records
 LANGUAGES = ("en", "ar", "de", "es", "fr", "hi", "it", "pt")
 BATCH = 8_192
 """Records per call of the decoder, as the worker of `bench pipeline` without a model."""
+STAGE_POSTS = 20_000
+"""Largest number of posts over which a stage is measured."""
 HTML_EVERY = 10
 """One post in so many is HTML, as from a producer that does not read it as text; those are decoded in Python."""
 
@@ -104,7 +106,8 @@ def run(*, posts: int, broker: str, rounds: int, json_out: Path | None = None) -
     console = Console()
     plain = environment.records_of_posts(posts, seed=1)
     records = with_html(plain)
-    stages = text_stages(plain, records)
+    measured_posts = min(posts, STAGE_POSTS)
+    stages = text_stages(plain[:measured_posts], records[:measured_posts])
     of_worker: list[float] = []
     of_stage: dict[str, list[float]] = {stage.name: [] for stage in stages}
     with environment.servers(broker) as (folder, servers):
@@ -112,7 +115,7 @@ def run(*, posts: int, broker: str, rounds: int, json_out: Path | None = None) -
             measured = measure(folder, servers, "null", records, number=number)
             of_worker.append(1e6 * measured.used["worker"].cpu_seconds / measured.posts)
             for stage in stages:
-                of_stage[stage.name].append(1e6 * stage.seconds() / posts)
+                of_stage[stage.name].append(1e6 * stage.seconds() / measured_posts)
     report = StageReport(
         posts,
         median(of_worker),

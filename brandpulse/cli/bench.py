@@ -290,7 +290,10 @@ def copies() -> None:
 @app.command()
 def stages(
     *,
-    posts: Annotated[int, typer.Option(min=10_000, help="Number of posts per run.")] = 100_000,
+    posts: Annotated[
+        int,
+        typer.Option(min=100_000, help="Number of posts the worker reads; with fewer, the start is too large a part."),
+    ] = 200_000,
     rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; the medians are shown.")] = 3,
     broker: BrokerOption = "embedded",
     json_out: JsonOption = None,
