@@ -185,4 +185,7 @@ def fastest_decoder(matcher: BrandMatcher, author_hash: AuthorHasher, *, native:
             return NativeBatchDecoder(matcher, author_hash)
         except ImportError:
             log.info("native decoder not built, decoding in Python", extra={"remedy": "make native"})
+        except TypeError:
+            # Built from an older version, whose constructor takes other arguments.
+            log.warning("native decoder is outdated, decoding in Python", extra={"remedy": "make native"})
     return PythonBatchDecoder(matcher, author_hash)
