@@ -55,8 +55,13 @@ def send(task: Task, *, notify: Callable[[str], None], progress: Callable[[Count
     try:
         if str(task.path) == "-":
             notify("standard input is copied to a file first; a stopped run resumes if the same content is piped again")
-            with stored(sys.stdin.buffer, load_settings(Settings).home / "ingest" / "stdin") as path:
-                outcome = send_file(replace(task, path=path), _destination, context)
+            folder = load_settings(Settings).home / "ingest" / "stdin"
+            with stored(sys.stdin.buffer, folder, context.should_stop) as path:
+                outcome = (
+                    RunResult(Counts(), stopped=True)
+                    if path is None
+                    else send_file(replace(task, path=path), _destination, context)
+                )
         else:
             outcome = send_file(task, _destination, context)
     except FormError as error:

@@ -154,8 +154,9 @@ def _with_preset(task: Task, file: RowFile, context: RunContext) -> dict[str, st
     """The task's mapping, completed by the preset of the file's columns. Raises InputError."""
     if task.preset == "none":
         return dict(task.mapping)
+    is_json = file.format in ("json", "jsonl")
     if task.preset is None:
-        found = recognise(file.columns)
+        found = recognise(file.columns, is_json=is_json)
     else:
         preset = preset_named(task.preset)
         if missing := missing_columns(preset, file.columns):
@@ -163,7 +164,7 @@ def _with_preset(task: Task, file: RowFile, context: RunContext) -> dict[str, st
                 f"--preset {task.preset}: {file.name} has no column {', '.join(missing)}. "
                 f"Its columns: {', '.join(file.columns)}"
             )
-        found = apply(preset, file.columns)
+        found = apply(preset, file.columns, is_json=is_json)
     if found is None:
         return dict(task.mapping)
     file.derive(found.derived)

@@ -16,17 +16,22 @@ import msgspec
 from ingest.files.forms.opening import FormError
 
 READ_BYTES = 2**20
+_AHEAD_CHARS = 4_096
+"""Enough to see an assignment, or the first member of an object. A packed file may begin with smaller pieces."""
 MAX_VALUE_CHARS = 64 * 2**20
 """A longer value is not a post, nor a page of posts."""
 LISTS = ("data", "posts", "tweets", "statuses", "items", "results", "records", "feed", "documents", "mentions")
 """Members of an object that may be the array of posts: `data` of the X API, `posts` and `records` of Bluesky."""
 _ASSIGNED = re.compile(r"\s*(?:(?:var|let|const)\s+)?[A-Za-z_$][\w.$]*\s*=\s*(?=[\[{])")
-"""What stands before the array in a file of the X archive: `window.YTD.tweets.part0 = `."""
+"""The assignment in front of the array in a file of the X archive: `window.YTD.tweets.part0 = `."""
 _SPACE = re.compile(r"[\s\ufeff\x1e]*")
 _NEXT = re.compile(r"[\s,]*")
 _MEMBER = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*:\s*')
 _LIST_FIRST = re.compile(rf'\s*\{{\s*"(?:{"|".join(LISTS)})"\s*:\s*\[\s*\{{')
 _OPEN_END = re.compile(r"[\[{,:]\s*$")
+_SCAN = json.JSONDecoder(strict=False).raw_decode
+_SCAN_LONG_INTEGERS = json.JSONDecoder(strict=False, parse_int=float).raw_decode
+"""Slower. Python converts no integer of more than 4,300 digits."""
 
 
 class CutError(FormError):
@@ -77,7 +82,6 @@ class _Values:
         wide = codec.startswith(("utf-16", "utf-32"))
         self._errors = "surrogatepass" if wide else "surrogateescape"
         self._decode = codecs.getincrementaldecoder(codec)(self._errors).decode
-        self._scan = json.JSONDecoder(strict=False).raw_decode
         self._text = ""
         self._at = 0
         self._begin = 0
@@ -85,11 +89,12 @@ class _Values:
         self._count = 0
 
     def values(self) -> Iterator[bytes]:
-        self._more()
+        self._look_ahead()
         if assigned := _ASSIGNED.match(self._text):
             self._at = assigned.end()
         while True:
             self._skip(_SPACE)
+            self._look_ahead()
             first = self._peek()
             if first == "":
                 return
@@ -108,10 +113,10 @@ class _Values:
         try:
             value = self._value()
         except CutError:
-            begin, end = self._at, self._text.find("\n", self._at)
-            if end < 0:
-                raise
-            self._at = end + 1
+            while (end := self._text.find("\n", self._at)) < 0:
+                if len(self._text) - self._at > MAX_VALUE_CHARS or not self._more(double=True):
+                    raise
+            begin, self._at = self._at, end + 1
             yield self._text[begin:end].encode("utf-8", self._errors)
             return
         member = _posts_member(value)
@@ -155,15 +160,19 @@ class _Values:
 
     def _value(self) -> Any:
         """The value at the position, which moves behind it; its text starts at `_begin`."""
+        scan = _SCAN
         while True:
             try:
-                value, end = self._scan(self._text, self._at)
-            except (ValueError, RecursionError) as error:
-                if isinstance(error, RecursionError):
-                    raise CutError("nests its values too deeply") from None
+                value, end = scan(self._text, self._at)
+            except RecursionError:
+                raise CutError("nests its values too deeply") from None
+            except json.JSONDecodeError as error:
                 too_long = len(self._text) - self._at > MAX_VALUE_CHARS
                 if too_long or self._is_wrong(error) or not self._more(double=True):
                     raise self._broken() from error
+                continue
+            except ValueError:
+                scan = _SCAN_LONG_INTEGERS
                 continue
             if end == len(self._text) and not self._ended and self._more():
                 continue  # a number may go on
@@ -175,13 +184,9 @@ class _Values:
         self._count += 1
         return self._text[self._begin : self._at].encode("utf-8", self._errors)
 
-    def _is_wrong(self, error: ValueError) -> bool:
+    def _is_wrong(self, error: json.JSONDecodeError) -> bool:
         """Whether more text cannot make the value whole."""
-        return (
-            isinstance(error, json.JSONDecodeError)
-            and error.pos < len(self._text) - 16
-            and not error.msg.startswith("Unterminated")
-        )
+        return error.pos < len(self._text) - 16 and not error.msg.startswith("Unterminated")
 
     def _broken(self) -> CutError:
         at = f"after post {self._count}" if self._count else "before its first post"
@@ -195,6 +200,10 @@ class _Values:
             self._at = found.end() if found is not None else self._at
             if self._at < len(self._text) or not self._more():
                 return
+
+    def _look_ahead(self) -> None:
+        while len(self._text) - self._at < _AHEAD_CHARS and self._more():
+            pass
 
     def _peek(self) -> str:
         if self._at == len(self._text):

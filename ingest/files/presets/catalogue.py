@@ -92,6 +92,7 @@ PRESETS = (
             "author_id": First(("user.id_str",)),
             "lang": First(("lang",)),
         },
+        rare=("extended_tweet.full_text",),
     ),
     Preset(
         "x-v2",
@@ -110,6 +111,7 @@ PRESETS = (
             "author_id": First(("author_id",)),
             "lang": First(("lang",)),
         },
+        rare=("note_tweet.text",),
     ),
     Preset(
         "reddit-comments",
@@ -121,6 +123,7 @@ PRESETS = (
             "created_at": First(("created_utc",)),
             "author_id": First(("author_fullname", "author")),
         },
+        rare=("author_fullname", "_meta.was_deleted_later"),
         gone="_meta.was_deleted_later",
     ),
     Preset(
@@ -134,6 +137,7 @@ PRESETS = (
             "author_id": First(("author_fullname", "author")),
             "url": First(("url",)),
         },
+        rare=("author_fullname", "_meta.was_deleted_later"),
         gone="_meta.was_deleted_later",
     ),
     Preset(
@@ -153,18 +157,15 @@ NAMES = tuple(preset.name for preset in PRESETS)
 
 def preset_named(name: str) -> Preset:
     """Raises KeyError."""
-    return next(preset for preset in PRESETS if preset.name == name) if name in NAMES else _unknown(name)
+    return {preset.name: preset for preset in PRESETS}[name]
 
 
-def _unknown(name: str) -> Preset:
-    raise KeyError(name)
-
-
-def recognise(columns: Sequence[str]) -> Recognised | None:
+def recognise(columns: Sequence[str], *, is_json: bool = False) -> Recognised | None:
     """The preset whose columns the file has; None for other files, and for brandpulse's own posts."""
     if "schema_version" in columns:
         return None
-    return next((apply(preset, columns) for preset in PRESETS if not missing_columns(preset, columns)), None)
+    found = next((preset for preset in PRESETS if not missing_columns(preset, columns)), None)
+    return None if found is None else apply(found, columns, is_json=is_json)
 
 
 def is_header(cells: Sequence[str]) -> bool:

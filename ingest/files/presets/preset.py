@@ -1,6 +1,7 @@
 """Recognises exports of known tools by their columns."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,8 @@ class Preset:
     fields: Mapping[str, First | Joined]
     verified: bool = True
     """Whether the columns come from code or documentation, not from memory alone."""
+    rare: tuple[str, ...] = ()
+    """Columns that the first objects of a JSON file may not have, but later ones."""
     gone: str = ""
     """A column that is true if the post was deleted later."""
     constants: Mapping[str, str] | None = None
@@ -74,9 +77,9 @@ def missing_columns(preset: Preset, columns: Sequence[str]) -> list[str]:
     return [" or ".join(group) for group in preset.needs if not any(_plain(name) in known for name in group)]
 
 
-def apply(preset: Preset, columns: Sequence[str]) -> Recognised:
+def apply(preset: Preset, columns: Sequence[str], *, is_json: bool = False) -> Recognised:
     """The file's columns for the fields of *preset*; alternatives that the file does not have are left out."""
-    by_name = {_plain(name): name for name in reversed(columns)}
+    by_name = {_plain(name): name for name in reversed([*columns, *(preset.rare if is_json else ())])}
     resolved: dict[str, str] = {}
     derived: dict[str, Derived] = {}
     for field, value in preset.fields.items():
@@ -103,7 +106,7 @@ def apply(preset: Preset, columns: Sequence[str]) -> Recognised:
         elif has_deleted_authors:
             make, extra = _author, [by_name["id"]]
         else:
-            make, extra = _first_maker(prefix), []
+            make, extra = _first_maker(prefix, shortened=field == "id"), []
         derived[name] = Derived(field, (*used, *extra), make)
     for field, constant in (preset.constants or {}).items():
         if field not in resolved:
@@ -130,10 +133,10 @@ def _first(cells: Sequence[Any]) -> Any:
     return cells[-1] if cells else None
 
 
-def _first_maker(prefix: str) -> Callable[[Sequence[Any]], Any]:
+def _first_maker(prefix: str, *, shortened: bool) -> Callable[[Sequence[Any]], Any]:
     def make(cells: Sequence[Any]) -> Any:
         found = _first(cells)
-        if not prefix and isinstance(found, str) and len(found) > MAX_ID_CHARS:
+        if shortened and not prefix and isinstance(found, str) and len(found) > MAX_ID_CHARS:
             # An address can be longer than an id.
             return f"sha256:{hashlib.sha256(found.encode(errors='replace')).hexdigest()}"
         if not prefix or not isinstance(found, str | int) or not str(found).strip():
@@ -181,6 +184,8 @@ def joined(title: Any, body: Any) -> Any:
     if not isinstance(body, str) or not body.strip():
         return title
     start = title.strip().rstrip("….").strip()
-    if start.casefold() in body.casefold():
+    # A cut title may end inside a word. "UPS" is not in "upset".
+    end = "" if title.strip().endswith(("…", "...")) else r"(?!\w)"
+    if re.search(rf"(?<!\w){re.escape(start.casefold())}{end}", body.casefold()):
         return body
     return f"{title.strip()}\n\n{body}"

@@ -169,10 +169,10 @@ class PostMaker:
         except ValueError as error:
             return _reject(row.line, cells, "created_at", str(error))
         text = cells["text"]
+        if type(text) is str and ("&" in text or "<" in text):
+            text = without_html(text)
         if type(text) is str and (not text or text.isspace()):
             return _reject(row.line, cells, "text", "is blank")
-        if type(text) is str and ("&" in text or "<" in text):
-            cells["text"] = text = without_html(text)
         source = self._source_of(cells) if self._own_sources else self._source
         lang, url = cells.get("lang"), cells.get("url")
         if lang is not None and not (type(lang) is str and 0 < len(lang) <= MAX_LANG_CHARS and lang.isascii()):

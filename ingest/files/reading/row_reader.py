@@ -51,6 +51,7 @@ _FORMATS: dict[str, Format] = {
 }
 _PACKED_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
 _PACKINGS = {"gzip": "gzip", "zstd": "Zstandard"}
+_UNREADABLE = (FormError, *BROKEN, UnicodeError, OSError)
 
 
 def _names_post(cells: Sequence[str]) -> bool:
@@ -94,10 +95,8 @@ class RowFile:
                 self._set_sheet(is_header)
             else:
                 self._set_text(format, encoding, is_header)
-        except FormError as error:
-            raise InputError(f"{self.name} {error}") from error
-        except OSError as error:
-            raise InputError(f"cannot read {self.name}: {error.strerror or error}") from error
+        except _UNREADABLE as error:
+            raise self._input_error(error) from error
 
     def _set_sheet(self, is_header: Callable[[Sequence[str]], bool]) -> None:
         self.format: Format = "xlsx"
@@ -202,15 +201,20 @@ class RowFile:
                 for row in rows:
                     line = row.line
                     yield row
-        except FormError as error:
-            raise InputError(f"{self.name} {error}") from error
-        except BROKEN as error:
+        except _UNREADABLE as error:
+            raise self._input_error(error, f" after line {line}") from error
+
+    def _input_error(self, error: Exception, place: str = "") -> InputError:
+        """*error*, one of _UNREADABLE, for the user."""
+        if isinstance(error, FormError):
+            return InputError(f"{self.name} {error}")
+        if isinstance(error, BROKEN):
             kind = _PACKINGS.get(self._packing or "", "packed")
-            raise InputError(f"{self.name} is a broken {kind} file: {error} (after line {line})") from error
-        except UnicodeError as error:
-            raise InputError(f"{self.name} is not {self.encoding.codec} text after line {line}: {error}") from error
-        except OSError as error:
-            raise InputError(f"cannot read {self.name} after line {line}: {error.strerror or error}") from error
+            return InputError(f"{self.name} is a broken {kind} file: {error}{place and f' ({place.strip()})'}")
+        if isinstance(error, UnicodeError):
+            return InputError(f"{self.name} is not {self.encoding.codec} text{place}: {error}")
+        reason = error.strerror if isinstance(error, OSError) else None
+        return InputError(f"cannot read {self.name}{place}: {reason or error}")
 
     def _sheet_rows(self, sheet: Sheet, wanted: Sequence[str]) -> Iterator[Row]:
         places = [self._file_columns.index(name) for name in wanted]
@@ -224,12 +228,8 @@ class RowFile:
             yield Row(number, [cells[place] for place in places])
 
     def _read_head(self, named: str | None) -> tuple[str, Encoding]:
-        try:
-            with self._open() as file:
-                head = file.read(HEAD_BYTES)
-        except BROKEN as error:
-            kind = _PACKINGS.get(self._packing or "", "packed")
-            raise InputError(f"{self.name} is a broken {kind} file: {error}") from error
+        with self._open() as file:
+            head = file.read(HEAD_BYTES)
         try:
             encoding = detect_encoding(head, named=named)
         except EncodingError as problem:
@@ -249,14 +249,19 @@ class RowFile:
 
     def _json_columns(self) -> list[str]:
         names: dict[str, None] = {}
-        with self._open() as file:
-            for line in itertools.islice(self._objects(file), HEAD_ROWS):
-                try:
-                    content = msgspec.json.decode(line.removeprefix(_BOM))
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    continue
-                if isinstance(content, dict):
-                    _add_names(names, content, "", COLUMN_DEPTH)
+        try:
+            with self._open() as file:
+                for line in itertools.islice(self._objects(file), HEAD_ROWS):
+                    try:
+                        content = msgspec.json.decode(line.removeprefix(_BOM))
+                    except (msgspec.DecodeError, UnicodeDecodeError):
+                        continue
+                    if isinstance(content, dict):
+                        _add_names(names, content, "", COLUMN_DEPTH)
+        except _UNREADABLE:
+            # The run sends the posts in front of the fault, and then reports it.
+            if not names:
+                raise
         if not names:
             wrong = "it has no JSON object" if self.format == "json" else "none of the first lines is a JSON object"
             raise InputError(f"{self.name}: {wrong}. If it is CSV, use --format csv")
@@ -428,9 +433,9 @@ def _delimiter(head: str) -> str:
 
 
 def _path(name: str, columns: Sequence[str]) -> list[str]:
-    """The path of *name* in an object: `user.id` is the id inside user, unless a column has exactly this name."""
+    """The path of *name* in an object: `user.id` is the id inside user, unless only a column has exactly this name."""
     top = name.partition(".")[0]
-    return [name] if "." not in name or top not in columns else name.split(".")
+    return name.split(".") if top in columns or name not in columns else [name]
 
 
 def _dig(value: Any, path: Sequence[str]) -> Any:
