@@ -1,13 +1,14 @@
 """`brandpulse ingest`: send posts to the topic, from files and from live sources."""
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
+
+from brandpulse.cli import live_sources
 
 if TYPE_CHECKING:
     from brandpulse.ops.file_ingest import FileRun
@@ -30,63 +31,9 @@ def ingest() -> None:
     """Send posts to Kafka, from files and from live sources."""
 
 
-SourcesOption = Annotated[
-    Path | None, typer.Option("--sources", help="The sources file. Default: BRANDPULSE_SOURCES_FILE, or sources.yaml.")
-]
-
-
-@app.command("run")
-def run_command(sources: SourcesOption = None) -> None:
-    """Read all live sources of the sources file and send their posts, until Ctrl-C or SIGTERM.
-
-    The file is read again when it changes. A killed run resumes where the broker had confirmed the posts.
-    """
-    from ingest.run import main
-
-    _use_sources(sources)
-    raise typer.Exit(main())
-
-
-@app.command("check")
-def check_command(sources: SourcesOption = None) -> None:
-    """Ask each source of the sources file whether it would work, and name the fault. Sends nothing."""
-    from brandpulse.ops.source_check import check_sources
-    from brandpulse.runtime.console import Console
-
-    _use_sources(sources)
-    console = Console(soft_wrap=True)
-    failed = False
-    for name, works, answer in check_sources():
-        failed |= not works
-        console.print(f"{'ok    ' if works else 'FAILS '} {name}: {answer}", style="" if works else "red", markup=False)
-    if failed:
-        raise typer.Exit(FAILED)
-
-
-@app.command("gaps")
-def gaps_command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per gap.")] = False,
-) -> None:
-    """List the periods that live sources could not read, newest first. Posts of these periods may be missing."""
-    from brandpulse.ops.source_check import read_gaps
-    from brandpulse.runtime.console import Console
-
-    gaps = read_gaps()
-    if as_json:
-        for gap in gaps:
-            typer.echo(json.dumps(gap))
-        return
-    console = Console(soft_wrap=True)
-    if not gaps:
-        console.print("no gap is known")
-    for gap in gaps:
-        state = ", refilled" if gap["refilled"] else ""
-        console.print(f"{gap['source']}: {gap['begin']} to {gap['end']} ({gap['reason']}{state})", markup=False)
-
-
-def _use_sources(path: Path | None) -> None:
-    if path is not None:
-        os.environ["BRANDPULSE_SOURCES_FILE"] = str(path)
+app.command("run")(live_sources.run_command)
+app.command("check")(live_sources.check_command)
+app.command("gaps")(live_sources.gaps_command)
 
 
 @app.command(
@@ -249,10 +196,10 @@ def _task(
     uncertain: str,
 ) -> "Task":
     """The options as a task. Raises InputError for values that are wrong or exclude each other."""
+    from ingest.files.forms.formats import FORMATS
     from ingest.files.presets.catalogue import NAMES
     from ingest.files.reading.row import InputError
     from ingest.files.reading.row_mapping import parse_map
-    from ingest.files.reading.row_reader import FORMATS
     from ingest.files.send_task import Task
 
     if rate is not None and speed is not None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from ingest.files.checkpoint import Order
+from ingest.files.forms.formats import Format
 from ingest.files.reading.read_summary import ReadSummary
-from ingest.files.reading.row_reader import Format
 from ingest.files.reading.time_zones import UTC_ZONE, Zone
 from ingest.files.sent.ledger import Ledger
 from ingest.files.times.time_scan import Times

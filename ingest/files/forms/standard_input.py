@@ -42,7 +42,7 @@ def _copied(
 ) -> Path | None:
     folder.mkdir(parents=True, exist_ok=True)
     _delete_left(folder)
-    file = stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, delete=False))
+    file = stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, delete=False))  # noqa: SIM115
     path = Path(file.name)
     copied = stack.enter_context(contextlib.ExitStack())
     copied.callback(path.unlink, missing_ok=True)
@@ -64,7 +64,8 @@ def _copied(
 
 
 def _blocks(stream: BinaryIO, should_stop: Callable[[], bool]) -> Iterator[bytes]:
-    """The content of *stream* until its end or a stop. Python repeats a read that a signal interrupts, so wait first."""
+    """The content of *stream* until its end or a stop."""
+    # Python repeats a read that a signal interrupts, so a read starts only when there is something to read.
     read = cast("io.BufferedReader", stream).read1
     while not should_stop():
         if select.select([stream], [], [], _LOOK_SECONDS)[0]:

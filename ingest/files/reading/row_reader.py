@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
+from ingest.files.forms.formats import PACKINGS, Format, check_packing, text_format, usual_delimiter
 from ingest.files.forms.header_search import SEARCHED_LINES, find_header
-from ingest.files.forms.json_values import is_json_document, json_values
+from ingest.files.forms.json_values import json_values
 from ingest.files.forms.opening import BROKEN, FormError, packing, unpacked
 from ingest.files.forms.workbook import Sheet, is_workbook, read_sheet
 from ingest.files.presets.derived import Derived, Refused
@@ -23,8 +24,6 @@ from ingest.files.reading.delimited_text import MAX_CELL_CHARS, DelimitedReader,
 from ingest.files.reading.encodings import Encoding, EncodingError, detect_encoding
 from ingest.files.reading.row import MISSING, InputError, Reject, Row
 
-Format = Literal["jsonl", "csv", "tsv", "json", "xlsx"]
-FORMATS: tuple[Format, ...] = ("jsonl", "csv", "tsv", "json", "xlsx")
 IsTime = tuple[str, Callable[[object], bool]]
 """A column, and a check whether a cell may be a time."""
 
@@ -40,17 +39,6 @@ POST_COLUMNS = frozenset({"id", "text", "created_at", "author_id"})
 _BOM = b"\xef\xbb\xbf"
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 """First line of Excel exports with the separator."""
-_FORMATS: dict[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".json": "jsonl",
-    ".ndjson": "jsonl",
-    ".js": "json",
-    ".xlsx": "xlsx",
-}
-_PACKED_SUFFIXES = {".gz": "gzip", ".zst": "zstd"}
-_PACKINGS = {"gzip": "gzip", "zstd": "Zstandard"}
 _UNREADABLE = (FormError, *BROKEN, UnicodeError, OSError)
 
 
@@ -112,28 +100,16 @@ class RowFile:
     def _set_text(
         self, format: Format | None, encoding: str | None, is_header: Callable[[Sequence[str]], bool]
     ) -> None:
-        path = self.path
-        if format == "xlsx":
-            raise FormError("is not an XLSX workbook; leave --format away, or save it again")
-        expected = _PACKED_SUFFIXES.get(path.suffix.lower())
-        if expected is not None and self._packing != expected:
-            kind = _PACKINGS[expected]
-            raise FormError(f"is not a {kind} file, although its name ends in {path.suffix.lower()}")
+        check_packing(self.path, self._packing)
         head, self.encoding = self._read_head(encoding)
         if self.encoding.note is not None:
             self.notes.append(self.encoding.note)
-        suffix_format = _FORMATS.get(_plain_suffix(path))
-        found = format or suffix_format or _sniff(self.name, head)
-        if found == "xlsx":
-            raise FormError("is not an XLSX workbook, although its name ends in .xlsx; give its true ending")
-        if found == "jsonl" and is_json_document(head):
-            found = "json"
-        self.format = found
+        self.format = found = text_format(self.path, head, named=format)
         if found in ("jsonl", "json"):
             self._file_columns = self._json_columns()
             return
         named = _SEPARATOR_LINE.match(head)
-        self._delimiter = "\t" if found == "tsv" else named[1] if named else _delimiter(head)
+        self._delimiter = "\t" if found == "tsv" else named[1] if named else usual_delimiter(head)
         if named is None:
             lines = [f"{line}\n" for line in head.lstrip("\ufeff").split("\n")]
             header = find_header(lines[: 3 * SEARCHED_LINES], self._delimiter, is_header)
@@ -209,7 +185,7 @@ class RowFile:
         if isinstance(error, FormError):
             return InputError(f"{self.name} {error}")
         if isinstance(error, BROKEN):
-            kind = _PACKINGS.get(self._packing or "", "packed")
+            kind = PACKINGS.get(self._packing or "", "packed")
             return InputError(f"{self.name} is a broken {kind} file: {error}{place and f' ({place.strip()})'}")
         if isinstance(error, UnicodeError):
             return InputError(f"{self.name} is not {self.encoding.codec} text{place}: {error}")
@@ -405,31 +381,6 @@ def _add_names(names: dict[str, None], content: Mapping[str, Any], prefix: str, 
         names[f"{prefix}{name}"] = None
         if isinstance(value, dict) and depth > 1:
             _add_names(names, value, f"{prefix}{name}.", depth - 1)
-
-
-def _plain_suffix(path: Path) -> str:
-    """The suffix before .gz or .zst, which gives the format."""
-    name = path.name.lower()
-    return Path(name.removesuffix(".gz").removesuffix(".zst")).suffix
-
-
-def _sniff(name: str, head: str) -> Format:
-    text = head.lstrip("\ufeff \t\r\n")
-    if is_json_document(text):
-        return "json"
-    if text[:1] == "{":
-        return "jsonl"
-    first = text.split("\n", 1)[0]
-    if "\t" in first:
-        return "tsv"
-    if any(character in first for character in ",;|"):
-        return "csv"
-    raise InputError(f"the format of {name} is unknown. Set it with --format jsonl, json, csv or tsv")
-
-
-def _delimiter(head: str) -> str:
-    header = head.lstrip("\r\n").split("\n", 1)[0]
-    return max(",;\t|", key=header.count)
 
 
 def _path(name: str, columns: Sequence[str]) -> list[str]:

@@ -34,6 +34,24 @@ MELTWATER = [
         "15-Nov-2025 03:24PM||https://m.example/3|so late||X|@bo|English|1.57E+17",
     )
 ]
+TALKWALKER = [
+    line.split("|")
+    for line in (
+        "url|published|title|content|lang|source_type|extra_author_attributes.name|domain_url",
+        "https://t.example/1|2026-03-02 10:00:00|Acme Air|They lost a bag|en|BLOG|Ann Bee|t.example",
+        "https://t.example/2|2026-03-02 10:01:00||so late|en|ONLINENEWS||news.example",
+        "|2026-03-02 10:02:00||no address|en|BLOG|Cy|t.example",
+    )
+]
+SPRINKLR = [
+    line.split("|")
+    for line in (
+        "Universal Message Id|Created Time|Title|Message|Permalink|Sender Screen Name|Sender Id|Language",
+        "u1|2026-03-02 10:00:00||so late|https://s.example/1|ann|77|en",
+        "u2|2026-03-02 10:01:00|Acme Air|They lost a bag|https://s.example/2|bo||en",
+        "|2026-03-02 10:02:00||no message id|https://s.example/3|cy||en",
+    )
+]
 COMMENT: dict[str, Any] = {"id": "k1", "body": "x", "author": "ann", "created_utc": 1_772_445_600, "link_id": "t3_a"}
 POST: dict[str, Any] = COMMENT | {"title": "Acme Air", "selftext": "is late"}
 V2 = {"id": "7", "text": "cut…", "created_at": "2026-03-02T10:00:00Z", "author_id": "5", "conversation_id": "7"}
@@ -54,7 +72,7 @@ def lines_file(folder: Path, *objects: Any) -> Path:
 def read(path: Path) -> tuple[str, list[dict[str, Any] | Reject]]:
     """Name of the preset, and the posts."""
     file = RowFile(path, is_header=is_header)
-    found = recognise(file.columns)
+    found = recognise(file.columns, is_json=file.format in ("json", "jsonl"))
     assert found is not None, file.columns
     file.derive(found.derived)
     options = ReadOptions("s", zone=place_zone("Europe/Berlin"))
@@ -89,6 +107,46 @@ def test_meltwater_in_utf16_is_read_and_lost_ids_are_rejected(tmp_path: Path) ->
     assert (post["id"], post["author_id"]) == ("1570000000000000001", "@ann")
     assert isinstance(lost, Reject)
     assert "scientific notation" in lost.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "expected"),
+    [
+        (
+            "talkwalker",
+            TALKWALKER,
+            [
+                ("https://t.example/1", "Acme Air\n\nThey lost a bag", "Ann Bee", "en"),
+                ("https://t.example/2", "so late", "news.example", "en"),
+                ("id", "is missing: an empty id"),
+            ],
+        ),
+        (
+            "sprinklr",
+            SPRINKLR,
+            [
+                ("u1", "so late", "77", "en"),
+                ("u2", "Acme Air\n\nThey lost a bag", "bo", "en"),
+                ("https://s.example/3", "no message id", "cy", "en"),
+            ],
+        ),
+    ],
+)
+def test_rows_of_unverified_presets_become_posts(
+    tmp_path: Path, name: str, rows: Sequence[Sequence[str]], expected: list[tuple[str, ...]]
+) -> None:
+    found, posts = read(csv_file(tmp_path, rows))
+    assert found == name
+    assert [
+        (one.field, one.reason)
+        if isinstance(one, Reject)
+        else (one["id"], one["text"], one["author_id"], one.get("lang"))
+        for one in posts
+    ] == expected
+    assert [one["created_at"] for one in posts[:2] if isinstance(one, dict)] == [
+        "2026-03-02T09:00:00Z",
+        "2026-03-02T09:01:00Z",
+    ]
 
 
 def test_reddit_comments_that_are_gone_are_rejected(tmp_path: Path) -> None:
@@ -158,6 +216,14 @@ def test_tweets_of_an_archive_belong_to_its_owner(tmp_path: Path) -> None:
     assert (post["id"], post["text"], post["author_id"]) == ("9", "I & you", "archive-owner")
 
 
+def test_column_that_only_later_objects_have_is_read(tmp_path: Path) -> None:
+    long = V2 | {"id": "8", "note_tweet": {"text": "the whole of a long post"}}
+    _, posts = read(lines_file(tmp_path, *({"data": [V2 | {"id": f"a{n}"}]} for n in range(120)), {"data": [long]}))
+    last = posts[-1]
+    assert isinstance(last, dict)
+    assert last["text"] == "the whole of a long post"
+
+
 def test_posts_of_brandpulse_are_no_preset() -> None:
     assert recognise(["schema_version", "id", "text", "created_at", "author_id", "conversation_id"]) is None
     assert recognise(["id", "text", "created_at", "author_id"]) is None
@@ -172,7 +238,13 @@ def test_unverified_presets_say_so() -> None:
 
 @pytest.mark.parametrize(
     ("title", "body", "text"),
-    [("Bags", "gone", "Bags\n\ngone"), ("Bags go…", "Bags gone", "Bags gone"), ("", "gone", "gone"), ("A", "", "A")],
+    [
+        ("Bags", "gone", "Bags\n\ngone"),
+        ("Bags go…", "Bags gone", "Bags gone"),
+        ("", "gone", "gone"),
+        ("A", "", "A"),
+        ("UPS", "upset", "UPS\n\nupset"),
+    ],
 )
 def test_title_is_joined_unless_the_body_repeats_it(title: str, body: str, text: str) -> None:
     assert joined(title, body) == text

@@ -129,7 +129,7 @@ def test_endless_line_is_rejected_in_pieces(tmp_path: Path, monkeypatch: pytest.
         ("a.csv", b"PK\x03\x04" + bytes(100), "damaged workbook or zip archive"),
         ("a.csv", "id,text\n1,Отмена\n2,Рейс\n".encode("cp1251"), "--encoding cp1251 reads '1,Отмена'"),
         ("a.csv", b'id,text,"created_at\n1,x,y\n2,x,y\n3,x,y\n4,"x",y\n', "has a quote"),
-        ("a.json", b'[{"id": 1}', "cut after post 1"),
+        ("a.json", b'[{"id": 1', "cut before its first post"),
         ("a.csv", b"%PDF-1.7\n" + bytes(range(200)), "is a PDF document"),
         ("a.zst", b"id,text\n1,x\n", "is not a Zstandard file"),
         ("a.xlsx", b"id,text\n1,x\n", "is not an XLSX workbook"),
@@ -211,3 +211,12 @@ def test_file_deleted_before_reading_raises_an_input_error(tmp_path: Path) -> No
     path.unlink()
     with pytest.raises(InputError, match="No such file"):
         list(file.rows(["id"]))
+
+
+def test_file_cut_behind_its_first_posts_gives_them_then_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b'[{"id": 1}, {"id": 2}, {"id"')
+    rows = RowFile(path).rows(["id"])
+    assert [next(rows).line for _ in range(2)] == [1, 2]
+    with pytest.raises(InputError, match="cut after post 2"):
+        next(rows)
