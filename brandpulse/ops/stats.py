@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import redis
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -16,12 +17,16 @@ from brandpulse.runtime.clock import wall_ms
 from brandpulse.runtime.console import Console
 from brandpulse.state.diagnosis.stream_report import StreamReport, stream_report
 from brandpulse.state.keys import AlertingKeys, brand_of, facet_of
+from brandpulse.state.live_sources import periods, read_gaps, read_sources
 from brandpulse.state.outcomes.language_counts import total_by_brand
 from brandpulse.state.outcomes.post_outcomes import shown_source
 from brandpulse.state.pane_reader import PaneReader
 from brandpulse.state.panes import Pane
 from ingest.sources.spending.ledger import MICRO, RedisLedger, Spending
 
+GAP_AGE = timedelta(days=7)
+MOST_GAPS = 10
+"""Printed; `brandpulse ingest gaps` lists all."""
 DELAY_NOTE = (
     "delay: expected time until a negative share that rises by 25 points is detected, from the brand's volume and "
     "history; watermark and evaluation add 2 to 3 minutes."
@@ -38,7 +43,9 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
     `"expected_delay_minutes": {NAME: n}` is the expected detection delay of a negative share that rises by 25 points,
     as an alerter stored it; None: more than a day. A brand is missing while its baseline is learned or if no alerter
     ran. `"sources"` has the outcomes of each source's posts in the newest hour, `"problems"` what `stream_report` found
-    in them. `"spending": {NAME: {"unit": "dollars" or "units", "spent": n, "limit": n}}` is what each paid or limited
+    in them. `"live_sources": {NAME: {"status": s, "away_since": t, "last_event": t, "lag_seconds": n, "reconnects": n,
+    "outcomes": {WORD: n}, ...}}` is what each live source does, `"gaps"` the periods of the last 7 days that one could
+    not read. `"spending": {NAME: {"unit": "dollars" or "units", "spent": n, "limit": n}}` is what each paid or limited
     live source has used up today. Raises ConfigError, TransientError.
     """
     settings = settings or load_settings(Settings)
@@ -65,7 +72,21 @@ def collect(settings: Settings | None = None) -> dict[str, Any]:
         "unread": sum(status.unread for status in partitions),
         "keyless": sum(status.keyless for status in partitions),
         **_recent(stream_report(partitions), now_ms=wall_ms()),
+        **_live_sources(client, settings.namespace, now=datetime.now(UTC)),
         "spending": _spending(RedisLedger(client, settings.namespace).spendings(datetime.now(UTC))),
+    }
+
+
+def _live_sources(client: redis.Redis, namespace: str, *, now: datetime) -> dict[str, Any]:
+    sources = read_sources(client, namespace)
+    shown = periods(sources, read_gaps(client, namespace), now=now)
+    recent = [period for period in shown if now - period.end < GAP_AGE]
+    return {
+        "live_sources": {
+            name: msgspec.to_builtins(msgspec.structs.asdict(source) | {"status": source.shown_status(now)})
+            for name, source in sources.items()
+        },
+        "gaps": [msgspec.to_builtins(period) for period in recent],
     }
 
 
@@ -122,6 +143,38 @@ def expected_delays(client: redis.Redis, namespace: str) -> dict[str, float | No
     return {brand: round(delay, 1) if math.isfinite(delay) else None for brand, delay in sorted(minutes.items())}
 
 
+def _source_table(totals: dict[str, Any]) -> Table:
+    """What each live source does."""
+    table = Table("live source", "status", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("newest post", "reconnects", "sent", "other events"):
+        table.add_column(name, justify="right")
+    for name, source in totals["live_sources"].items():
+        outcomes = source["outcomes"]
+        sent = outcomes.get("sent", 0)
+        last = source["last_event"]
+        table.add_row(
+            name,
+            source["status"],
+            datetime.fromisoformat(last).strftime("%d %b %H:%M:%S") if last else "",
+            f"{source['reconnects']:,}",
+            f"{sent:,}",
+            f"{sum(outcomes.values()) - sent:,}",
+        )
+    return table
+
+
+def _gap_line(gap: dict[str, Any]) -> str:
+    begin, end = (datetime.fromisoformat(gap[edge]).strftime("%Y-%m-%d %H:%M") for edge in ("begin", "end"))
+    period = f"since {begin} UTC" if gap["state"] == "away" else f"{begin} to {end} UTC"
+    what = {
+        "away": "not read {}; posts may be missing",
+        "rereading": "reads {} again; counts are not complete yet",
+        "lost": "could not read {}; posts may be missing",
+        "refilled": "read {} later; counts are complete, alerts of this period may be missing",
+    }[gap["state"]].format(period)
+    return f"{gap['source']}: {what} ({gap['reason']})"
+
+
 def delay_text(delays: Mapping[str, float | None], brand: str) -> str:
     """The detection delay of *brand* in words."""
     if brand not in delays:
@@ -159,6 +212,10 @@ def render(totals: dict[str, Any]) -> None:
         console.print(_language_table(totals))
     others = ("late", "repeated", "dead", "unmatched", "unread", "keyless", "lag")
     console.print("  ".join(f"{name} {totals[name]:,}" for name in others if name in totals))
+    if totals.get("live_sources"):
+        console.print(_source_table(totals))
+    for gap in totals.get("gaps", ())[-MOST_GAPS:]:
+        console.print(_gap_line(gap), markup=False)
     for source, use in totals.get("spending", {}).items():
         shown = "${:,.2f}" if use["unit"] == "dollars" else "{:,.0f} units"
         spent, limit = shown.format(use["spent"]), shown.format(use["limit"])

@@ -408,6 +408,20 @@ INGEST_METRICS = (
         ("name",),
     ),
     Metric(
+        "brandpulse_source_lag_seconds",
+        "gauge",
+        "Age of the newest post of each source when it arrived.",
+        "High after an interruption, while the source reads again what it missed; else the platform is late.",
+        ("name",),
+    ),
+    Metric(
+        "brandpulse_source_refilled_seconds_total",
+        "counter",
+        "Seconds of the platform's time that a source could not read at first, and read again completely.",
+        "Posts of these periods were counted late: alerts of these periods may be missing.",
+        ("name",),
+    ),
+    Metric(
         "brandpulse_source_times_replaced_total",
         "counter",
         "Posts whose own time was absent or implausible, so that they have the time at which the platform got them.",

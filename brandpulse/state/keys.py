@@ -224,6 +224,11 @@ class SourceKeys:
         return f"{self.tag}:gaps"
 
     @property
+    def states(self) -> str:
+        """Hash: source -> `SourceRecord`."""
+        return f"{self.tag}:states"
+
+    @property
     def deletions(self) -> str:
         return f"{self.tag}:deletions"
 

@@ -88,3 +88,6 @@ class Batch:
     """The position after these events: a later run that starts there repeats none and misses none."""
     gap: Gap | None = None
     """A period before these events that cannot be read any more."""
+    caught_up: bool | None = None
+    """Whether everything up to now has been read, also what was missed before. None: the newest post's time decides,
+    which is right for a source that gives posts in the order of time."""

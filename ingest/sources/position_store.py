@@ -6,17 +6,17 @@ posts the workers have counted.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 import redis
 
-from brandpulse.errors import StateError
 from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.state.applied_logs import AppliedLogs
 from brandpulse.state.keys import SourceKeys
+from brandpulse.state.live_sources import GapRecord, SourceRecord, decode_stored, read_gaps, read_sources
 from ingest.sources.deletions import Deletion, queue_deletions
 from ingest.sources.events import Cursor, Gap
 
@@ -25,8 +25,6 @@ HISTORY = 900
 HISTORY_BYTES = 1_000_000
 """Fewer positions are kept if they are larger than usual: a feed's position names its items."""
 GAPS = 1_000
-
-Stored = TypeVar("Stored")
 
 
 class Position(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -40,17 +38,6 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
     """Partition -> offset after the last post sent before it."""
     last_event: datetime | None = None
     """Time of the newest post before it, as the platform gives it."""
-
-
-class GapRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A `Gap` as it is stored."""
-
-    source: str
-    begin: datetime
-    end: datetime
-    reason: str
-    refilled: bool = False
-    noted_at: datetime | None = None
 
 
 class PositionStore(Protocol):
@@ -74,6 +61,14 @@ class PositionStore(Protocol):
 
     def positions(self) -> Mapping[str, Position]:
         """The newest position of every source that ever had one."""
+        ...
+
+    def save_states(self, states: Mapping[str, SourceRecord], gone: Collection[str] = ()) -> None:
+        """Store what the sources do now; sources in *gone* are removed."""
+        ...
+
+    def states(self) -> Mapping[str, SourceRecord]:
+        """What the sources did last. Raises StateError."""
         ...
 
 
@@ -108,7 +103,7 @@ class RedisPositionStore:
     def load(self, source: str) -> Sequence[Position]:
         with reaching_redis():
             found: Any = self._client.lrange(self._keys.history(source), 0, -1)
-        return [_decode(stored, Position, source) for stored in found]
+        return [decode_stored(stored, Position, source) for stored in found]
 
     def save(self, source: str, position: Position, gaps: Sequence[Gap] = ()) -> None:
         stored = msgspec.json.encode(position)
@@ -127,14 +122,26 @@ class RedisPositionStore:
         queue_deletions(self._client, self._namespace, deletions, now=time.time())
 
     def gaps(self) -> Sequence[GapRecord]:
-        with reaching_redis():
-            found: Any = self._client.lrange(self._keys.gaps, 0, -1)
-        return [_decode(stored, GapRecord, "gaps") for stored in found]
+        return read_gaps(self._client, self._namespace)
 
     def positions(self) -> Mapping[str, Position]:
         with reaching_redis():
             found: Any = self._client.hgetall(self._keys.positions)
-        return {name.decode(): _decode(stored, Position, name.decode()) for name, stored in found.items()}
+        return {name.decode(): decode_stored(stored, Position, name.decode()) for name, stored in found.items()}
+
+    def save_states(self, states: Mapping[str, SourceRecord], gone: Collection[str] = ()) -> None:
+        with reaching_redis():
+            pipeline = self._client.pipeline(transaction=False)
+            if states:
+                pipeline.hset(
+                    self._keys.states, mapping={name: msgspec.json.encode(one) for name, one in states.items()}
+                )
+            if gone:
+                pipeline.hdel(self._keys.states, *gone)
+            pipeline.execute()
+
+    def states(self) -> Mapping[str, SourceRecord]:
+        return read_sources(self._client, self._namespace)
 
 
 class MemoryPositionStore:
@@ -143,6 +150,7 @@ class MemoryPositionStore:
     def __init__(self) -> None:
         self._history: dict[str, list[Position]] = {}
         self._gaps: list[GapRecord] = []
+        self._states: dict[str, SourceRecord] = {}
         self.deletions: list[Deletion] = []
 
     def load(self, source: str) -> Sequence[Position]:
@@ -150,7 +158,7 @@ class MemoryPositionStore:
 
     def save(self, source: str, position: Position, gaps: Sequence[Gap] = ()) -> None:
         # Through JSON, so that what Redis cannot hold fails here too.
-        stored = _decode(msgspec.json.encode(position), Position, source)
+        stored = decode_stored(msgspec.json.encode(position), Position, source)
         self._history[source] = [stored, *self._history.get(source, ())][:HISTORY]
         self._gaps = [*(_record(source, gap) for gap in reversed(gaps)), *self._gaps][:GAPS]
 
@@ -163,6 +171,12 @@ class MemoryPositionStore:
     def positions(self) -> Mapping[str, Position]:
         return {name: history[0] for name, history in self._history.items()}
 
+    def save_states(self, states: Mapping[str, SourceRecord], gone: Collection[str] = ()) -> None:
+        self._states = {name: one for name, one in {**self._states, **states}.items() if name not in gone}
+
+    def states(self) -> Mapping[str, SourceRecord]:
+        return dict(self._states)
+
 
 def new_position(cursor: Cursor, *, topic_id: str, sent: Mapping[int, int], last_event: datetime | None) -> Position:
     """The position *cursor* after posts up to the offsets *sent* of each partition."""
@@ -173,10 +187,3 @@ def new_position(cursor: Cursor, *, topic_id: str, sent: Mapping[int, int], last
 
 def _record(source: str, gap: Gap) -> GapRecord:
     return GapRecord(source, gap.begin, gap.end, gap.reason, gap.refilled, datetime.now(UTC))
-
-
-def _decode(stored: bytes, kind: type[Stored], name: str) -> Stored:
-    try:
-        return msgspec.json.decode(stored, type=kind)
-    except msgspec.DecodeError as error:
-        raise StateError(f"the stored {kind.__name__} of {name} cannot be read: {error}: {stored[:200]!r}") from error

@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import aiohttp
 import msgspec
@@ -17,10 +17,12 @@ from brandpulse.runtime.backoff import Backoff, pause
 from brandpulse.runtime.metrics import Telemetry
 from brandpulse.schema.posts import MAX_ID_CHARS, MAX_TEXT_CHARS, fits
 from brandpulse.state.applied_logs import AppliedLogs
+from brandpulse.state.live_sources import SourceRecord
 from ingest.sources.brand_filter import BrandFilter
 from ingest.sources.deletions import deletions_among
 from ingest.sources.delivery import PostDelivery, Sending
 from ingest.sources.events import Batch, Cursor, Delete, Edit, Gap, NewPost, Reject
+from ingest.sources.outages import Outages
 from ingest.sources.position_store import Position, PositionStore, new_position, resumable
 from ingest.sources.source import Source, SourceConfigError, SourceContext, SourceError
 
@@ -65,6 +67,7 @@ class SourceState:
     status: str = "starting"
     reason: str = ""
     last_event: datetime | None = None
+    lag_seconds: float | None = None
     reconnects: int = 0
     gaps: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
@@ -83,8 +86,12 @@ class SourceRunner:
         *,
         first_pause_seconds: float = FIRST_PAUSE_SECONDS,
         save_seconds: float = SAVE_SECONDS,
+        before: SourceRecord | None = None,
     ) -> None:
-        self.state = SourceState()
+        """*before*: the record of an earlier run."""
+        self.state = SourceState(last_event=before.last_event if before is not None else None)
+        self._outages = Outages(before, datetime.now(UTC))
+        self._resumed = False
         self._first_pause_seconds = first_pause_seconds
         self._save_seconds = save_seconds
         self._source = source
@@ -115,6 +122,7 @@ class SourceRunner:
                 await self._read_and_save()
             except SourceConfigError as error:
                 self._set("refused", str(error))
+                self._outages.interrupted(datetime.now(UTC), str(error))
                 remedy = "correct the sources file: it is read again when it changes"
                 log.warning("source refused", extra=self._facts(reason=str(error), remedy=remedy))
                 return
@@ -133,6 +141,7 @@ class SourceRunner:
             longest = backoff.grow()
             reason = str(fault) or type(fault).__name__
             self._set("waiting", reason)
+            self._outages.interrupted(datetime.now(UTC), reason)
             log.warning("source interrupted", extra=self._facts(reason=reason, retry_seconds=wait or longest))
             if wait is not None:
                 await pause(self._context.stop, min(wait, 3_600.0))
@@ -155,7 +164,8 @@ class SourceRunner:
             self._report(gap)
         if start is not None and start.topic_id == self._log_id:
             self._next = {int(partition): offset for partition, offset in start.next.items()}
-        self._set("connecting", "")
+        self._set("connecting", self.state.reason)
+        self._resumed = start is not None
         reading = asyncio.create_task(self._read(start.cursor if start is not None else None))
         saving = asyncio.create_task(self._save_until_failure())
         stopping = asyncio.create_task(self._context.stop.wait())
@@ -180,12 +190,18 @@ class SourceRunner:
                 await self._send(batch)
 
     async def _send(self, batch: Batch) -> None:
-        gaps, self._unsaved_gap = [gap for gap in (self._unsaved_gap, batch.gap) if gap is not None], None
-        if batch.gap is not None:
-            self._report(batch.gap)
         rows: list[tuple[str, bytes]] = []
         posts = [event for event in batch.events if isinstance(event, NewPost)]
         newest = max((post.created_at for post in posts), default=None)
+        now = datetime.now(UTC)
+        refilled = self._outages.received(
+            now, resumed=self._resumed, lost=batch.gap, newest=newest, caught_up=batch.caught_up
+        )
+        for found in (batch.gap, refilled):
+            if found is not None:
+                self._report(found)
+        gaps = [gap for gap in (self._unsaved_gap, batch.gap, refilled) if gap is not None]
+        self._unsaved_gap = None
         if replaced := sum(post.time_replaced for post in posts):
             counter = self._telemetry.counter("brandpulse_source_times_replaced_total")
             counter.labels(self._settings.name).inc(replaced)
@@ -195,8 +211,10 @@ class SourceRunner:
             counter.labels(self._settings.name, outcome).inc(number)
         if newest is not None:
             self.state.last_event = newest
-            gauge = self._telemetry.gauge("brandpulse_source_last_event_seconds")
-            gauge.labels(self._settings.name).set(newest.timestamp())
+            self.state.lag_seconds = max(0.0, (now - newest).total_seconds())
+            for what, seconds in (("last_event", newest.timestamp()), ("lag", self.state.lag_seconds)):
+                gauge = self._telemetry.gauge(f"brandpulse_source_{what}_seconds")
+                gauge.labels(self._settings.name).set(seconds)
         while self._open and self._open_posts + len(rows) > OPEN_POSTS:
             await self._open[0].sending.done.wait()
             self._collect()
@@ -306,9 +324,31 @@ class SourceRunner:
         with contextlib.suppress(BrandpulseError):
             await self._save()
 
+    def record(self, now: datetime) -> SourceRecord:
+        """The state as it is stored for other programs."""
+        state, outages = self.state, self._outages
+        return SourceRecord(
+            self._settings.kind,
+            state.status,
+            now,
+            state.reason,
+            outages.away_since,
+            outages.rereading,
+            state.last_event,
+            state.lag_seconds,
+            state.reconnects,
+            state.gaps,
+            dict(state.outcomes),
+        )
+
     def _report(self, gap: Gap) -> None:
-        self.state.gaps += 1
         seconds = max(0.0, (gap.end - gap.begin).total_seconds())
+        if gap.refilled:
+            self._telemetry.counter("brandpulse_source_refilled_seconds_total").labels(self._settings.name).inc(seconds)
+            facts = self._facts(begin=gap.begin.isoformat(), end=gap.end.isoformat(), reason=gap.reason)
+            log.info("source gap refilled: all posts of this period were read", extra=facts)
+            return
+        self.state.gaps += 1
         self._telemetry.counter("brandpulse_source_gap_seconds_total").labels(self._settings.name).inc(seconds)
         log.warning(
             "source gap: posts of this period may be missing",
@@ -322,7 +362,12 @@ class SourceRunner:
     def forget(self) -> None:
         """Removes the gauges of a source that is gone: at 0 they would look like a fault for ever."""
         amounts = [f"brandpulse_source_{what}_{unit}" for what in ("spent", "budget") for unit in ("dollars", "units")]
-        for name in ("brandpulse_source_up", "brandpulse_source_last_event_seconds", *amounts):
+        for name in (
+            "brandpulse_source_up",
+            "brandpulse_source_last_event_seconds",
+            "brandpulse_source_lag_seconds",
+            *amounts,
+        ):
             self._telemetry.gauge(name).remove(self._settings.name)
 
     def _facts(self, **more: object) -> dict[str, object]:

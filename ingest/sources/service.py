@@ -5,17 +5,20 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 from aiohttp import web
 
 from brandpulse.config.yaml_file import Stamp, stamp_of
-from brandpulse.errors import ConfigError, TransientError
+from brandpulse.errors import ConfigError, StateError, TransientError
 from brandpulse.runtime.backoff import pause
 from brandpulse.runtime.http_security import has_token
 from brandpulse.runtime.metrics import CONTENT_TYPE, Telemetry
+from brandpulse.state.live_sources import SourceRecord
 from brandpulse.version import VERSION
 from ingest.sources.brand_filter import BrandFilter
 from ingest.sources.kinds import source_kinds
@@ -91,19 +94,46 @@ class SourcesService:
         self._running: dict[str, _Running] = {}
         self._refused: dict[str, str] = {}
         """Sources that could not be created, with the reason."""
+        self._kinds: dict[str, str] = {}
+        """Enabled source -> its kind."""
+        self._records: dict[str, SourceRecord] = {}
+        """What was stored last about each source."""
 
     async def run(self) -> None:
         """Raises ConfigError if the file is wrong at the start."""
         stamp: Stamp | None = stamp_of(self._path)
+        with contextlib.suppress(TransientError, StateError):
+            self._records = dict(await asyncio.to_thread(self._destination.store.states))
         await self._apply(load_sources(self._path))
         try:
             while not self._context.stop.is_set():
                 await pause(self._context.stop, RELOAD_SECONDS)
+                await self._store_states()
                 if (now := stamp_of(self._path)) != stamp:
                     stamp = now
                     await self._reload()
         finally:
             await self._stop(list(self._running))
+            await self._store_states()
+
+    async def _store_states(self) -> None:
+        """What the sources do, for `doctor`, `stats` and the page."""
+        now = datetime.now(UTC)
+        found = {name: running.runner.record(now) for name, running in self._running.items()}
+        for name, reason in self._refused.items():
+            before = self._records.get(name)
+            since = (before.away_since or before.updated_at) if before is not None else now
+            found[name] = SourceRecord(self._kinds.get(name, ""), "refused", now, reason, since)
+        gone = [name for name in self._records if name not in self._kinds]
+        stopped = {
+            name: msgspec.structs.replace(record, status="stopped", reason="", updated_at=now)
+            for name, record in self._records.items()
+            if name in self._kinds and name not in found
+        }
+        self._records = stopped | found
+        # A store that is away shows itself elsewhere; the states are stored again soon.
+        with contextlib.suppress(TransientError):
+            await asyncio.to_thread(self._destination.store.save_states, self._records, gone)
 
     async def _reload(self) -> None:
         try:
@@ -116,6 +146,7 @@ class SourcesService:
 
     async def _apply(self, wanted: list[SourceSettings]) -> None:
         enabled = {settings.name: settings for settings in wanted if settings.enabled}
+        self._kinds = {name: settings.kind for name, settings in enabled.items()}
         # A refused source starts again with the next change of the file, even if the change is elsewhere.
         ended = [name for name, running in self._running.items() if running.task.done()]
         changed = [name for name, running in self._running.items() if running.settings != enabled.get(name)]
@@ -135,7 +166,8 @@ class SourcesService:
             log.warning("source refused", extra={"source": settings.name, "reason": str(error)})
             self._refused[settings.name] = str(error)
             return
-        runner = SourceRunner(source, self._destination, context, self._brands, self._telemetry)
+        before = self._records.get(settings.name)
+        runner = SourceRunner(source, self._destination, context, self._brands, self._telemetry, before=before)
         task = asyncio.create_task(runner.run(), name=f"source {settings.name}")
         self._running[settings.name] = _Running(settings, runner, stop, task)
         log.info("source started", extra={"source": settings.name, "kind": settings.kind})
@@ -152,7 +184,9 @@ class SourcesService:
             running.stop.set()
         if ending:
             await asyncio.wait([running.task for running in ending])
+        now = datetime.now(UTC)
         for running in ending:
+            self._records[running.settings.name] = running.runner.record(now)
             running.runner.forget()
             outcomes = running.runner.state.outcomes
             log.info("source stopped", extra={"source": running.settings.name, "outcomes": outcomes})

@@ -7,12 +7,10 @@ from brandpulse.config.settings import Settings
 from brandpulse.ops.doctor.finding import Finding
 from brandpulse.redis.client import connect
 from brandpulse.runtime.service_registry import running
+from brandpulse.state.live_sources import GapRecord, SourceRecord, periods, read_gaps, read_sources
 from ingest.settings import IngestSettings
-from ingest.sources.position_store import GapRecord, Position, RedisPositionStore
 from ingest.sources.sources_file import load_sources
 
-QUIET_AFTER = timedelta(minutes=15)
-"""A source that has saved no position for so long may not run."""
 GAP_AGE = timedelta(days=1)
 MOST_GAPS = 5
 
@@ -22,31 +20,36 @@ def check_sources(settings: Settings, ingest: IngestSettings) -> list[Finding]:
     if not ingest.sources_file.exists():
         return []
     wanted = [source.name for source in load_sources(ingest.sources_file) if source.enabled]
-    store = RedisPositionStore(connect(settings.redis_address()), settings.namespace)
+    client = connect(settings.redis_address())
+    sources, gaps = read_sources(client, settings.namespace), read_gaps(client, settings.namespace)
     runs = bool(running(settings.home, "ingest"))
-    return findings(wanted, store.positions(), store.gaps(), now=datetime.now(UTC), runs=runs)
+    return findings(wanted, sources, gaps, now=datetime.now(UTC), runs=runs)
 
 
 def findings(
     wanted: Sequence[str],
-    positions: Mapping[str, Position],
+    sources: Mapping[str, SourceRecord],
     gaps: Sequence[GapRecord],
     *,
     now: datetime,
     runs: bool,
 ) -> list[Finding]:
     """Pure. *runs*: `ingest run` is announced on this machine."""
+    remedy = "`brandpulse ingest check` names the fault" if runs else "start `brandpulse ingest run`"
+    away = {one.source: one for one in periods(sources, (), now=now) if one.state == "away"}
     found = []
     for name in wanted:
-        position = positions.get(name)
-        if position is not None and now - position.saved_at < QUIET_AFTER:
-            found.append(Finding("sources", f"{name} reads; newest post {_ago(position.last_event, now)}"))
-            continue
-        state = (
-            "never had a position" if position is None else f"saved its last position {_ago(position.saved_at, now)}"
-        )
-        remedy = "`brandpulse ingest check` names the fault" if runs else "start `brandpulse ingest run`"
-        found.append(Finding("sources", f"{name} {state}", remedy, warning=True))
+        source = sources.get(name)
+        if source is None:
+            found.append(Finding("sources", f"{name} was never read", remedy, warning=True))
+        elif name in away:
+            observation = f"{name} has not been read for {_span(now - away[name].begin)}: {away[name].reason}"
+            found.append(Finding("sources", observation, remedy, warning=True))
+        else:
+            found.append(Finding("sources", f"{name} {_state(source, now)}"))
+        if source is not None and (again := source.rereading) is not None and name not in away:
+            observation = f"{name} reads {again.begin:%H:%M} to {again.end:%H:%M} UTC again: {again.reason}"
+            found.append(Finding("sources", observation))
     recent = [gap for gap in gaps if gap.noted_at is not None and now - gap.noted_at < GAP_AGE and not gap.refilled]
     for gap in recent[:MOST_GAPS]:
         period = f"{gap.begin:%Y-%m-%d %H:%M} to {gap.end:%Y-%m-%d %H:%M} UTC"
@@ -55,8 +58,16 @@ def findings(
     return found
 
 
-def _ago(moment: datetime | None, now: datetime) -> str:
-    if moment is None:
-        return "unknown"
-    minutes = max(0, round((now - moment).total_seconds() / 60))
-    return f"{minutes} min ago" if minutes < 120 else f"{minutes // 60} h ago"
+def _state(source: SourceRecord, now: datetime) -> str:
+    verb = "reads" if source.status == "reading" else f"is {source.shown_status(now)}"
+    newest = f"{_span(now - source.last_event)} ago" if source.last_event is not None else "unknown"
+    sent, others = source.outcomes.get("sent", 0), sum(source.outcomes.values()) - source.outcomes.get("sent", 0)
+    return (
+        f"{verb}; newest post {newest}; {sent:,} posts sent, {others:,} other events, "
+        f"{source.reconnects:,} reconnects since its start"
+    )
+
+
+def _span(length: timedelta) -> str:
+    minutes = max(0, round(length.total_seconds() / 60))
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"

@@ -282,6 +282,7 @@ class _Reading:
         self._last_seq = before.seq if by_sequence else 0
         self._seq = self._last_seq
         self._time_us = before.time_us
+        self._connected_us = time.time_ns() // 1_000
         self._clamped = False
         self._first = True
 
@@ -307,7 +308,7 @@ class _Reading:
         if not events and gap is None:
             return None
         cursor = {"server": self._server, "version": self._version, "seq": self._seq, "time_us": self._time_us}
-        return Batch(events, cursor, gap)
+        return Batch(events, cursor, gap, caught_up=self._time_us >= self._connected_us)
 
     def _gap_before(self, first_us: int) -> Gap | None:
         """The reading began before the last event that was read. If that one is missing, others are missing too."""

@@ -151,6 +151,9 @@ class FeedSource:
     async def read(self, cursor: Cursor | None, context: SourceContext) -> AsyncIterator[Batch]:
         feeds = {url: _Feed(url, **(cursor or {}).get(url, {})) for url in self.settings.urls}
         faults: dict[str, Exception] = {}
+        started = time.time()
+        if all(feed.due > started for feed in feeds.values()):
+            yield Batch((), _stored(feeds.values()), caught_up=False)
         while True:
             now, failed = time.time(), 0
             for feed in feeds.values():
@@ -165,7 +168,8 @@ class FeedSource:
                     failed += 1
                     continue
                 faults.pop(feed.url, None)
-                yield Batch(events, _stored(feeds.values()), gap)
+                caught_up = all(one.looked_at >= started for one in feeds.values())
+                yield Batch(events, _stored(feeds.values()), gap, caught_up=caught_up)
             if len(faults) == len(feeds):
                 # All fail: the core reports it, and waits. One that may recover keeps the source alive.
                 transient = (fault for fault in faults.values() if isinstance(fault, SourceError))

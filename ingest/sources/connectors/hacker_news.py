@@ -55,6 +55,10 @@ def _post(item: Mapping[str, Any], number: int) -> Event:
     return NewPost(str(number), text, datetime.fromtimestamp(seconds, UTC), author, None, url)
 
 
+def _stored(last: int, missing: Mapping[int, int]) -> Cursor:
+    return {"item": last, "missing": {str(number): tries for number, tries in missing.items()}}
+
+
 class HackerNewsSource:
     """Walks the item numbers. The cursor: `item`, the last number read, and `missing`: number -> tries."""
 
@@ -71,6 +75,7 @@ class HackerNewsSource:
         if not isinstance(last, int):
             last = await self._newest(context)
             yield Batch((), {"item": last})
+        first = True
         while True:
             newest = await self._newest(context)
             again = list(missing)
@@ -79,7 +84,10 @@ class HackerNewsSource:
                 again = []
                 events = await self._events(numbers, missing, context)
                 last = max(last, min(newest, last + BATCH_ITEMS))
-                yield Batch(events, {"item": last, "missing": {str(n): tries for n, tries in missing.items()}})
+                yield Batch(events, _stored(last, missing))
+            if first:
+                first = False
+                yield Batch((), _stored(last, missing), caught_up=True)
             await asyncio.sleep(self.settings.poll_seconds)
 
     async def _newest(self, context: SourceContext) -> int:

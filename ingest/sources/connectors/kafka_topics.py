@@ -130,7 +130,7 @@ class KafkaSource:
                         events = [await self._event(message, layout, context) for message in messages]
                         for message in messages:
                             place.passed(message)
-                        yield Batch(events, place.stored())
+                        yield Batch(events, place.stored(), caught_up=len(messages) < BATCH_RECORDS)
                     if time.monotonic() - looked_at > TOPICS_SECONDS:
                         looked_at = time.monotonic()
                         if await loop.run_in_executor(thread, self._layout) != layout:

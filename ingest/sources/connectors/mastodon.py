@@ -154,6 +154,7 @@ class MastodonSource:
             for name, (path, _) in streams.items():
                 async for batch in self._missed(name, path, last, context):
                     yield batch
+            yield Batch((), dict(last), caught_up=True)
             async for event, stream, number in self._live(socket, streams):
                 if stream is not None and number is not None:
                     last[stream] = number
@@ -177,7 +178,7 @@ class MastodonSource:
             if newest == last[name]:
                 return
             last[name] = newest
-            yield Batch(events, dict(last))
+            yield Batch(events, dict(last), caught_up=False)
 
     async def _connect(self, context: SourceContext) -> aiohttp.ClientWebSocketResponse:
         instance = await self._json("/api/v2/instance", context)

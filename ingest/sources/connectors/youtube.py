@@ -202,7 +202,8 @@ class YouTubeSource:
                     events, gap = [Skip(error.outcome)], None
                 else:
                     self._unavailable.pop(target, None)
-                yield Batch(events, {name: _stored(place) for name, place in places.items()}, gap)
+                caught_up = target == self._targets[-1] and not self._unavailable
+                yield Batch(events, {name: _stored(place) for name, place in places.items()}, gap, caught_up=caught_up)
             await asyncio.sleep(self.settings.pause_seconds)
 
     async def _look(

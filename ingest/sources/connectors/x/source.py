@@ -119,12 +119,12 @@ class XSource:
                 if isinstance(item, SearchEnd):
                     place.read_until(end)
                     lost = _joined(gap, item.gap)
-                    yield Batch((), place.cursor(), lost)
+                    yield Batch((), place.cursor(), lost, caught_up=True)
                     if item.gap is not None:
                         raise budget.spent_error()
                 else:
                     place.searched(item)
-                    yield Batch(item, before)
+                    yield Batch(item, before, caught_up=False)
             await asyncio.sleep(self.settings.poll_minutes * 60)
 
     async def _stream(
@@ -281,19 +281,19 @@ async def _taken(queue: asyncio.Queue[Item], place: Place, gap: Gap | None) -> A
         if isinstance(item, SearchEnd):
             refilled = True
             place.read_until(datetime.now(UTC))
-            yield Batch((), place.cursor(), _joined(gap, item.gap))
+            yield Batch((), place.cursor(), _joined(gap, item.gap), caught_up=True)
         elif isinstance(item, _Lines):
             events, fault = _decoded(item.lines)
             place.arrived(events)
             if refilled and fault is None:
                 place.read_until(item.at)
             if events or (refilled and fault is None):
-                yield Batch(events, place.cursor())
+                yield Batch(events, place.cursor(), caught_up=refilled)
             if fault is not None:
                 raise fault
         else:
             place.arrived(item)
-            yield Batch(item, place.cursor())
+            yield Batch(item, place.cursor(), caught_up=False)
 
 
 def _decoded(lines: Sequence[bytes]) -> tuple[list[Event], SourceError | None]:

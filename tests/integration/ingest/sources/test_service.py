@@ -2,10 +2,14 @@
 
 import asyncio
 import json
+import time
 import uuid
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 
 from brandpulse.devstack.embedded_servers import EmbeddedBroker
@@ -19,7 +23,7 @@ from ingest.sources.delivery import PostDelivery
 from ingest.sources.runner import Destination
 from ingest.sources.service import SourcesService, source_context
 from ingest.sources.source import SourceContext
-from tests.support.patience import patience
+from tests.support.patience import patience, wait_until_async
 from tests.support.sources.jetstream_server import Jetstream
 from tests.support.sources.source_runs import Place, a_brands_file
 from tests.support.sources.x_server import TOKEN as X_TOKEN
@@ -88,6 +92,39 @@ def test_sources_start_and_stop_as_the_file_changes(place: Place) -> None:
                 stop.set()
                 await running
         await delivery.close(5)
+
+    asyncio.run(run())
+
+
+def test_an_interruption_is_stored_and_later_refilled(place: Place) -> None:
+    path, brands = place.folder / "sources.yaml", BrandFilter(a_brands_file(place.folder))
+
+    async def run_until(server: Jetstream, holds: Callable[[], bool]) -> None:
+        stop, delivery = asyncio.Event(), PostDelivery(place.servers, place.topic)
+        write(path, a_bluesky("one", server))
+        async with source_context(brands, stop) as context:
+            running = asyncio.create_task(a_service(place, path, context, delivery).run())
+            await wait_until_async(holds)
+            stop.set()
+            await running
+        await delivery.close(5)
+
+    async def run() -> None:
+        async with Jetstream().running() as server:
+            server.add("acme one", at_us=time.time_ns() // 1_000)
+            await run_until(server, lambda: "one" in place.store.positions() and "one" in place.store.states())
+            before = place.store.states()["one"]
+            assert (before.status, before.kind, before.reconnects) == ("stopped", "bluesky", 0)
+            begin = before.updated_at - timedelta(hours=2)
+            place.store.save_states({"one": msgspec.structs.replace(before, updated_at=begin)})
+            server.add("acme two", at_us=time.time_ns() // 1_000)
+            await run_until(server, lambda: place.store.states()["one"].rereading is not None)
+            assert place.store.gaps() == []
+            server.add("acme three", at_us=time.time_ns() // 1_000 + 3_600_000_000)
+            await run_until(server, lambda: bool(place.store.gaps()))
+            (gap,) = place.store.gaps()
+            assert (gap.source, gap.begin, gap.refilled) == ("one", begin, True)
+            assert place.store.states()["one"].outcomes == {"sent": 1}
 
     asyncio.run(run())
 
