@@ -33,10 +33,15 @@ class ReferenceScenario:
         self.status = a_status(owner="worker-1")
         self._store = RedisPartitionStore(client, namespace, RETENTION)
         assert self._store.rebase(None, self.status)
+        self._panes = PaneReader(client, namespace)
+        self.restart_alerter()
+
+    def restart_alerter(self) -> None:
+        """A new evaluator, with nothing in its memory."""
         token = self.alerts.acquire("me", lease_ms=3_600_000)
         assert token is not None
         self._evaluator = Evaluator(
-            PaneReader(client, namespace),
+            self._panes,
             self.alerts,
             token=token,
             policies=Policies(detect=DetectPolicy(min_history_hours=6)),
