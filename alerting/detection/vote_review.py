@@ -126,6 +126,8 @@ def without_uncounted(window: WindowCounts, votes: StoredVotes) -> WindowCounts:
         window,
         authors=authors,
         negative_authors=min(authors, max(0, window.negative_authors - found.negative)),
+        # Weights belong to posts, copies included: copies that are not negative would hide a rise.
+        weight=window.weight if found.people == found.negative else None,
         copied=found.copied,
         excluded=found.excluded,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from alerting.detection.hour_history import HourHistory
 from alerting.detection.share_detector import (
     BaselineSource,
     DetectPolicy,
@@ -104,6 +105,30 @@ class ShareRuleTests:
         return self._tests
 
 
+FLOOD_AUTHORS = 40
+FLOOD_RATIO = 2.0
+"""From this multiple of the usual people on, copies that are not negative may hide a rise."""
+COMPARED_DAYS = 7
+
+
+def is_flooded(history: HourHistory, brand: str, windows: Sequence[WindowCounts]) -> bool:
+    """Whether one of *windows* has far more people than the same hours of the days before; False if these are not
+    known."""
+    crowded = [window for window in windows if window.authors >= FLOOD_AUTHORS]
+    if not crowded:
+        return False
+    first, hours = windows[-1].first_minute // 60, -(-windows[-1].width // 60)
+    days = [
+        sum(history.people(brand, hour - 24 * day) for hour in range(first, first + hours))
+        for day in range(1, COMPARED_DAYS + 1)
+    ]
+    known = [people / hours for people in days if people]
+    if not known:
+        return False
+    an_hour = sum(known) / len(known)
+    return any(window.authors > FLOOD_RATIO * an_hour * window.width / 60 for window in crowded)
+
+
 class ShareRuleEvaluator:
     """Rule kind `negative_share`."""
 
@@ -138,7 +163,7 @@ class ShareRuleEvaluator:
             found = test.find(
                 windows, usual, slow=slow, stream_alive=minute.stream_alive, not_before=past.ends.get(slot)
             )
-            if found.state == "spike" or slot in minute.open_episodes:
+            if found.state == "spike" or slot in minute.open_episodes or is_flooded(self._history, brand, windows):
                 if reviewed is None:
                     reviewed = self._votes.review(brand, windows, self._history, self._slow_hours)
                 found = test.find(

@@ -34,16 +34,18 @@ POLICIES = Policies(detect=DetectPolicy(min_history_hours=6))
 class CampaignReader:
     """Twelve calm hours, then 40 negative accounts in ten minutes, and what they wrote."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, texts: Sequence[str], *, begin: int = MONDAY, praise: Sequence[str] = ()) -> None:
         self.stream = PostStream()
         self.negative: list[HourPost] = []
         self.others: list[HourPost] = []
         draw = random.Random(3)
-        for minute in range(MONDAY, CAMPAIGN + 20):
+        for minute in range(begin, CAMPAIGN + 20):
             for _ in range(2):
                 self._post(minute, f"post {draw.random()}"[:12], negative=draw.random() < 0.2)
         for number, text in enumerate(texts):
             self._post(CAMPAIGN + number // 4, text, negative=True)
+        for number, text in enumerate(praise):
+            self._post(CAMPAIGN + number // 20, text, negative=False)
         self.until = CAMPAIGN
 
     def _post(self, minute: int, text: str, *, negative: bool) -> None:
@@ -138,6 +140,15 @@ def test_forty_accounts_with_one_text_page_without_a_limit() -> None:
     assert first.one_text_accounts > 8
     assert first.shown_accounts is not None
     assert first.shown_accounts >= first.one_text_accounts
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_copied_praise_does_not_hide_a_rise(same: bool) -> None:
+    praise = [f"Acme Air made my whole week, the crew was lovely and all on time {number}" for number in range(300)]
+    reader = CampaignReader(
+        different_texts(40), begin=CAMPAIGN - 36 * 60, praise=praise if same else different_texts(340)[40:]
+    )
+    assert ("triggered" in opened(evaluated(reader))) is same
 
 
 def reviewed(store: MemoryAlertStore, reader: CampaignReader, last_minute: int) -> tuple[list[WindowCounts], ...]:
