@@ -14,6 +14,7 @@ SHARE = f"max by (brand) ({of_leader('brandpulse_window_negative_ratio', BRAND)}
 BASELINE = f"max by (brand) ({of_leader('brandpulse_baseline_negative_ratio', BRAND)})"
 POSTS = f"sum by (brand) ({of_leader('brandpulse_window_posts', BRAND)})"
 FACET = f"max by (brand, facet) ({of_leader('brandpulse_window_facet_ratio', BRAND)})"
+WITHOUT_VOTE = of_leader("brandpulse_window_people_without_vote", BRAND)
 FACET_BASELINE = f"max by (brand, facet) ({of_leader('brandpulse_baseline_facet_ratio', BRAND)})"
 DELAY = of_leader("brandpulse_expected_delay_seconds", BRAND)
 OPEN = f"sum by (brand) ({of_leader('brandpulse_episodes_open', BRAND)})"
@@ -90,6 +91,14 @@ def build() -> Dashboard:
                 height=10,
             )
         )
+        .with_panel(
+            p.lines(
+                "People without a vote, last hour",
+                Query(f"max by (brand, reason) ({WITHOUT_VOTE}) or vector(0)", "{{brand}}: {{reason}}"),
+                width=24,
+                height=6,
+            )
+        )
         .with_row(p.row("Facets"))
         .with_panel(
             p.lines(
@@ -120,6 +129,7 @@ def build() -> Dashboard:
             )
         )
         .with_row(p.row("Volume"))
+        .with_panel(p.live_sources())
         .with_panel(
             p.lines(
                 "Mentions per minute by sentiment",

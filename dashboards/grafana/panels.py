@@ -13,9 +13,9 @@ from grafana_foundation_sdk.models import common, units
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from brandpulse.runtime.metric_definitions import ALERTER_METRICS, WORKER_METRICS, Metric
+from brandpulse.runtime.metric_definitions import ALERTER_METRICS, INGEST_METRICS, WORKER_METRICS, Metric
 
-METRICS = {metric.name: metric for metric in (*WORKER_METRICS, *ALERTER_METRICS)}
+METRICS = {metric.name: metric for metric in (*WORKER_METRICS, *ALERTER_METRICS, *INGEST_METRICS)}
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 NEGATIVE, NEUTRAL, POSITIVE, IRRELEVANT = "#e0503a", "#8793a5", "#2ba58f", "#4d5866"
 """The colours of the live page."""
@@ -308,6 +308,17 @@ def brand_variable() -> dashboard.QueryVariable:
         .include_all(True)
         .all_value(".*")
         .current(models.VariableOption(text="All", value="$__all", selected=True))
+    )
+
+
+def live_sources() -> statetimeline.Panel:
+    """Whether each live source is read: beside charts of volume, because a source that is away looks like calm."""
+    return timeline(
+        "Live sources",
+        Query("max by (name) (brandpulse_source_up) or vector(2)", "{{name}}"),
+        mappings=(("0", "not read", BAD), ("1", "read", CALM), ("2", "no live source", NEUTRAL)),
+        width=24,
+        also="While a source is not read, a drop of volume is no calm.",
     )
 
 

@@ -20,6 +20,15 @@ def _quantiles(histogram: str) -> list[Query]:
     return [Query(quantile(share, histogram), name) for share, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))]
 
 
+def _missed(what: str) -> str:
+    return f"sum by (name) (increase(brandpulse_source_{what}_total[$__rate_interval])) or vector(0)"
+
+
+def _used(unit: str) -> str:
+    spent, budget = (f"max by (name) (brandpulse_source_{what}_{unit})" for what in ("spent", "budget"))
+    return f"{spent} / {budget} or vector(0)"
+
+
 def build() -> Dashboard:
     """The dashboard, from the metrics of the worker and the alerter."""
     return (
@@ -139,6 +148,57 @@ def build() -> Dashboard:
                 mappings=(("0", "reading", p.CALM), ("1", "paused", p.BAD)),
                 width=8,
                 height=8,
+            )
+        )
+        .with_row(p.row("Live sources"))
+        .with_panel(p.live_sources())
+        .with_panel(
+            p.lines(
+                "Events per second by live source and outcome",
+                Query(
+                    f"{_rate('brandpulse_source_events_total', 'name', 'outcome')} or vector(0)",
+                    "{{name}}: {{outcome}}",
+                ),
+                width=8,
+            )
+        )
+        .with_panel(
+            p.lines(
+                "Age of the newest post by live source",
+                Query("max by (name) (brandpulse_source_lag_seconds) or vector(0)", "{{name}}: at its arrival"),
+                Query("time() - max by (name) (brandpulse_source_last_event_seconds) or vector(0)", "{{name}}: now"),
+                unit=p.SECONDS,
+                width=8,
+            )
+        )
+        .with_panel(
+            p.lines(
+                "Missed time per 5 minutes by live source",
+                Query(_missed("gap_seconds"), "{{name}}: posts missing"),
+                Query(_missed("refilled_seconds"), "{{name}}: read later"),
+                unit=p.SECONDS,
+                bars=True,
+                every="5m",
+                width=8,
+            )
+        )
+        .with_panel(
+            p.lines(
+                "Reconnects per 5 minutes by live source",
+                Query(_missed("reconnects"), "{{name}}"),
+                bars=True,
+                every="5m",
+                width=12,
+            )
+        )
+        .with_panel(
+            p.lines(
+                "Share of the daily budget used by live source",
+                Query(_used("dollars"), "{{name}}: money"),
+                Query(_used("units"), "{{name}}: quota"),
+                unit=p.PERCENT,
+                top=1,
+                width=12,
             )
         )
         .with_row(p.row("Processing"))

@@ -1,11 +1,15 @@
 """The pipeline's health in plain words, from the last status of each partition. Pure."""
 
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
 from brandpulse.state.diagnosis.stream_report import stream_report
+from brandpulse.state.live_sources import Period, SourceRecord
 from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
+from dashboards.page.live_sources import ShownSource, gap_banners, shown_sources
 
 OWNER_SILENT_MS = 30_000
 """A worker reports each of its partitions every few seconds. After this long without a report it counts as gone."""
@@ -57,10 +61,21 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """Other unusual facts about these posts."""
     doubtful: bool
     """So many posts are missing that a brand without episodes may still have a problem."""
+    unread_sources: list[str]
+    """Live sources that are not read now."""
+    sources: list[ShownSource]
 
 
-def health(partitions: list[PartitionStatus], alerter: AlerterHealth, *, now_ms: int) -> Health:
-    """*now_ms* is wall-clock time, like the workers' status reports."""
+def health(
+    partitions: list[PartitionStatus],
+    alerter: AlerterHealth,
+    *,
+    now_ms: int,
+    sources: Mapping[str, SourceRecord] | None = None,
+    gaps: Sequence[Period] = (),
+) -> Health:
+    """*now_ms* is wall-clock time, like the workers' status reports. *gaps*: periods that *sources* did not read."""
+    now = datetime.fromtimestamp(now_ms / 1_000, UTC)
     shown = [partition_health(status, now_ms=now_ms) for status in partitions]
     verdict, sentence = overall(shown)
     report = stream_report(partitions)
@@ -76,9 +91,11 @@ def health(partitions: list[PartitionStatus], alerter: AlerterHealth, *, now_ms:
         dead=sum(status.dead for status in partitions),
         unmatched=sum(status.unmatched for status in partitions),
         unread=sum(status.unread for status in partitions),
-        banners=report.banners(now_ms),
+        banners=[*gap_banners(gaps, now=now), *report.banners(now_ms)],
         notes=report.notes(now_ms),
         doubtful=report.is_doubtful,
+        unread_sources=[gap.source for gap in gaps if gap.state == "away"],
+        sources=shown_sources(sources or {}, gaps, now=now),
         lost=sum(status.lost for status in partitions),
         alerter=alerter,
     )

@@ -8,6 +8,7 @@ from brandpulse.state.author_sketches import AuthorCounts
 from brandpulse.state.keys import HOUR_MS, MINUTE_MS
 from brandpulse.state.panes import EMPTY_PANE, Pane
 from brandpulse.state.partition_state import NO_CLOCK, PartitionStatus
+from dashboards.page.live_sources import ShownGap
 
 HOURS_OF_BASELINE = 7 * 24
 MINUTES_OF_DAY = 24 * 60
@@ -88,6 +89,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
     clock_ms: int | None
     brands: list[BrandSummary]
+    gaps: list[ShownGap]
+    """Periods of the last 24 hours of which posts may be missing, because a live source was not read."""
 
 
 def stream_clock(partitions: list[PartitionStatus]) -> int | None:

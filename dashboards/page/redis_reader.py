@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -12,11 +12,13 @@ from pydantic import ValidationError
 from brandpulse.errors import StateError
 from brandpulse.redis.client import connect
 from brandpulse.redis.error_hints import reaching_redis
+from brandpulse.runtime.clock import wall_ms
 from brandpulse.schema.episodes import Episode
 from brandpulse.schema.silences import Silence
 from brandpulse.state.author_lookup import KnownAuthors
 from brandpulse.state.author_sketches import AuthorCounts, Authors, count_authors
 from brandpulse.state.keys import DAY_MS, HOUR_MS, MINUTE_MS, AlertingKeys, PartitionKeys, facet_series
+from brandpulse.state.live_sources import Period, SourceRecord, periods, read_gaps, read_sources
 from brandpulse.state.operator_requests import OperatorRequestStore
 from brandpulse.state.outcomes.language_counts import total_by_brand
 from brandpulse.state.pane_reader import Minutes, PaneReader
@@ -25,6 +27,7 @@ from brandpulse.state.partition_state import PartitionStatus
 from brandpulse.state.watched_facets import decode_facets, rules_about
 from dashboards.page.facets import Facets, facet_share, usual_share
 from dashboards.page.health import AlerterHealth, Health, health
+from dashboards.page.live_sources import chart_end, gaps_between
 from dashboards.page.overview import BrandSummary, Overview, TimeRanges, sparkline, stream_clock, total, window
 from dashboards.page.posts import ListedPost, listed_posts, since_ms
 from dashboards.page.series import Series, bars, plan
@@ -68,6 +71,7 @@ class PageStore:
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._client = client
+        self._namespace = namespace
         self._reader = PaneReader(client, namespace)
         self._alerting = AlertingKeys(namespace)
         self.requests = OperatorRequestStore(client, namespace)
@@ -83,7 +87,7 @@ class PageStore:
         partitions = self._reader.partitions()
         clock_ms = stream_clock(partitions)
         if clock_ms is None:
-            return Overview(clock_ms=None, brands=[])
+            return Overview(clock_ms=None, brands=[], gaps=[])
         names = self._reader.brands()
         at = TimeRanges(clock_ms)
         last_hour = self._reader.minutes(names, *at.last_hour, authors=True)
@@ -92,8 +96,10 @@ class PageStore:
         day_authors = self._authors_of_day(partitions, names, at)
         baseline = self._baseline_panes(names, at)
         languages = total_by_brand(status.languages for status in partitions)
+        _, shown = self._live_sources()
         return Overview(
             clock_ms=clock_ms,
+            gaps=gaps_between(shown, at.hours_of_day[0] * HOUR_MS, (at.hour + 1) * HOUR_MS),
             brands=[
                 _summary(
                     name,
@@ -113,8 +119,11 @@ class PageStore:
         """The *hours* before *until_ms*, by default before the stream's clock."""
         clock_ms = stream_clock(self._reader.partitions())
         if clock_ms is None:
-            return Series(brand=brand, hours=hours, step_minutes=1, share_minutes=60, until_ms=until_ms or 0, bars=[])
-        end_ms = clock_ms if until_ms is None else min(until_ms, clock_ms)
+            end_ms = until_ms or 0
+            return Series(brand=brand, hours=hours, step_minutes=1, share_minutes=60, until_ms=end_ms, bars=[], gaps=[])
+        _, shown = self._live_sources()
+        newest_ms = chart_end(clock_ms, shown)
+        end_ms = newest_ms if until_ms is None else min(until_ms, newest_ms)
         chart = plan(hours, end_ms, clock_ms)
         if chart.from_hours:
             panes = self._reader.hours([brand], chart.from_minute // 60, chart.last_minute // 60)[brand]
@@ -127,6 +136,9 @@ class PageStore:
             share_minutes=chart.share_minutes,
             until_ms=end_ms,
             bars=bars(panes, 60 if chart.from_hours else 1, chart),
+            gaps=gaps_between(
+                shown, chart.first_minute * MINUTE_MS, (chart.last_minute + chart.step_minutes) * MINUTE_MS
+            ),
         )
 
     def negatives(self, brand: str) -> list[ListedPost]:
@@ -208,7 +220,13 @@ class PageStore:
             pending=int(pending),
             quarantined=int(quarantined),
         )
-        return health(partitions, alerter, now_ms=now_ms)
+        sources, shown = self._live_sources(now_ms=now_ms)
+        return health(partitions, alerter, now_ms=now_ms, sources=sources, gaps=shown)
+
+    def _live_sources(self, *, now_ms: int | None = None) -> tuple[dict[str, SourceRecord], list[Period]]:
+        now = datetime.fromtimestamp((wall_ms() if now_ms is None else now_ms) / 1_000, UTC)
+        sources = read_sources(self._client, self._namespace)
+        return sources, periods(sources, read_gaps(self._client, self._namespace), now=now)
 
     def ready(self) -> None:
         """Raises TransientError unless Redis answers."""

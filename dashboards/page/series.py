@@ -6,6 +6,7 @@ import msgspec
 
 from brandpulse.state.keys import HOUR_MS, MINUTE_MS
 from brandpulse.state.panes import EMPTY_PANE, Pane
+from dashboards.page.live_sources import ShownGap
 
 MAX_HOURS = 90 * 24
 """Retention of hour panes."""
@@ -58,6 +59,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     share_minutes: int
     until_ms: int
     bars: list[Bar]
+    gaps: list[ShownGap]
+    """Periods of which posts may be missing, because a live source was not read."""
 
 
 def plan(hours: int, until_ms: int, clock_ms: int) -> Plan:

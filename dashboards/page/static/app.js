@@ -5,6 +5,7 @@ import { byId, h, s, setData, setText, setVisible, syncChildren } from "./dom.js
 import { episodeEvidence, groupEvidence } from "./evidence.js";
 import { drawFacets } from "./facets.js";
 import { SnapshotStream, getJson } from "./event_stream.js";
+import { drawSources } from "./live_sources.js";
 import { drawSilences, episodeActions, loadPermissions } from "./operator_actions.js";
 import { HOUR, MINUTE, copies, count, moment, near, people, percent, plural, span, words } from "./format.js";
 
@@ -168,6 +169,7 @@ function headline(overview, firing, health) {
   if (firing.length) return ["alarm", `${firing.length} ${firing.includes(STREAM) || firing.includes(GROUP) ? "episodes" : "brands"} need attention`, firing.join(", ")];
   if (health.verdict === "bad") return ["warn", "No brand is firing, but the pipeline needs attention", health.sentence];
   if (!health.alerter.leading) return ["warn", "Posts are counted, but alerts are not evaluated", "No alerter is running: start one with `brandpulse alerter`."];
+  if (health.unread_sources.length) return ["warn", `No brand is firing, but ${plural(health.unread_sources.length, "live source")} ${health.unread_sources.length === 1 ? "is" : "are"} not read`, "Posts are missing: a drop of volume is no calm. The reason is below."];
   if (health.doubtful) return ["warn", "No brand is firing, but many posts are missing", "They were not counted, or arrived too late for alerting."];
   return ["calm", "All clear", "No brand's negative share is significantly above its baseline."];
 }
@@ -234,8 +236,9 @@ function fillCard(card, brand, open) {
   setVisible(parts.languagesRow, languages.some(([code]) => code !== "en"));
   setText(parts.languages, languages.slice(0, LANGUAGES_SHOWN).map(([code, posts]) => `${code} ${percent(posts / total)}`).join(" · "));
   parts.languagesRow.title = languages.map(([code, posts]) => `${languageName(code)}: ${plural(posts, "post")}`).join("\n");
-  const drawn = JSON.stringify(brand.spark);
-  if (card.drawn !== drawn) sparkline(parts.spark, brand.spark);
+  const { gaps } = state.snapshot.overview;
+  const drawn = JSON.stringify([brand.spark, gaps.map((gap) => [gap.state, Math.floor(gap.begin_ms / MINUTE), Math.floor(gap.end_ms / MINUTE)])]);
+  if (card.drawn !== drawn) sparkline(parts.spark, brand.spark, gaps);
   card.drawn = drawn;
 }
 
@@ -402,6 +405,7 @@ function drawHealth(health, clockMs) {
   setData(sentence, "verdict", health.verdict);
   setText(sentence, health.sentence);
   drawSentences(byId("notes"), health.notes);
+  drawSources(health.sources);
   setVisible(byId("partitions"), health.partitions.length > 0);
   syncChildren(
     byId("partitions"),

@@ -1,7 +1,7 @@
 // The brand's chart: negative share above, posts by sentiment below, one time axis in UTC event time.
 
 import { h, s, setText, setVisible } from "./dom.js";
-import { DAY, HOUR, MINUTE, clock, count, day, moment, percent, plural } from "./format.js";
+import { DAY, HOUR, MINUTE, clock, count, day, moment, near, percent, plural } from "./format.js";
 
 const TICK_STEPS = [5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 10_080, 20_160].map((m) => m * MINUTE);
 const LEFT = 54;
@@ -10,6 +10,8 @@ const SHARE = { top: 26, height: 150 };
 const VOLUME = { top: 212, height: 92 };
 const BOTTOM = 26;
 const HEIGHT = VOLUME.top + VOLUME.height + BOTTOM;
+const GAPS_LISTED = 5;
+const GAP_LABELS = { away: "not read", rereading: "read again now", lost: "posts missing" };
 const KINDS = ["negative", "neutral", "positive", "irrelevant"];
 
 // A bar is [start, negative, neutral, positive, negative and relevant posts of the share, irrelevant].
@@ -57,7 +59,8 @@ export class BrandChart {
         ),
       ),
     );
-    root.replaceChildren(this.legend, this.plot, this.spoken, this.empty, this.table);
+    this.missing = h("ul", { class: "missing", "aria-label": "Periods of which posts may be missing", hidden: true });
+    root.replaceChildren(this.legend, this.plot, this.missing, this.spoken, this.empty, this.table);
     new ResizeObserver(() => this.draw()).observe(this.plot);
   }
 
@@ -78,6 +81,7 @@ export class BrandChart {
     setVisible(this.legend, any);
     setVisible(this.table, any);
     setVisible(this.empty, !any);
+    this.listGaps();
     setText(this.empty, any ? "" : `No posts about ${brand} in this time range. Select a longer one.`);
     if (!any) return;
     const width = Math.max(280, Math.floor(this.plot.clientWidth));
@@ -93,7 +97,9 @@ export class BrandChart {
     this.svg.setAttribute("height", HEIGHT);
     this.mark = s("g", { class: "cursor" });
     this.svg.replaceChildren(
+      hatches(),
       ...this.spans(),
+      ...this.gapAreas(),
       ...this.grid(width),
       ...this.timeAxis(),
       ...this.volumes(),
@@ -127,6 +133,35 @@ export class BrandChart {
         const wide = Math.max(2, this.x(Math.min(end, this.to)) - left);
         return s("rect", { class: "span", x: left, width: wide, y: SHARE.top, height: VOLUME.top + VOLUME.height - SHARE.top });
       });
+  }
+
+  /** Periods that a source did not read: hatched, with words where they fit. Refilled ones only at the time axis. */
+  gapAreas() {
+    const bottom = VOLUME.top + VOLUME.height;
+    return this.series.gaps.flatMap((gap) => {
+      const left = this.x(Math.max(gap.begin_ms, this.from));
+      const wide = Math.max(3, this.x(Math.min(gap.end_ms, this.to)) - left);
+      if (gap.state === "refilled") return [s("rect", { class: "gap refilled", x: left, width: wide, y: bottom, height: 4 })];
+      const words = GAP_LABELS[gap.state];
+      return [
+        s("rect", { class: `gap ${gap.state}`, x: left, width: wide, y: SHARE.top, height: bottom - SHARE.top }),
+        s("rect", { class: `gap-edge ${gap.state}`, x: left, width: wide, y: bottom, height: 4 }),
+        ...(wide > words.length * 6.4 ? [s("text", { class: "gap-label", x: left + wide / 2, y: VOLUME.top + 12 }, words)] : []),
+      ];
+    });
+  }
+
+  gapsOf(bar) {
+    return this.series.gaps.filter((gap) => gap.begin_ms < bar[0] + this.step && gap.end_ms > bar[0]);
+  }
+
+  /** In words below the chart: the reason, and times that a hatched area cannot show. */
+  listGaps() {
+    const gaps = [...this.series.gaps].reverse();
+    setVisible(this.missing, gaps.length > 0);
+    const items = gaps.slice(0, GAPS_LISTED).map((gap) => h("li", { "data-state": gap.state }, gapWords(gap, this.series.until_ms)));
+    if (gaps.length > GAPS_LISTED) items.push(h("li", null, `${count(gaps.length - GAPS_LISTED)} more: brandpulse ingest gaps`));
+    this.missing.replaceChildren(...items);
   }
 
   grid(width) {
@@ -207,6 +242,8 @@ export class BrandChart {
     const items = [["negative", "Negative"], ["neutral", "Neutral"], ["positive", "Positive"]];
     if (this.series.bars.some((bar) => bar[6])) items.push(["irrelevant", "Irrelevant"]);
     if (this.baseline !== null) items.push(["usual", `Baseline ${percent(this.baseline)}`]);
+    if (this.series.gaps.some((gap) => gap.state !== "refilled")) items.push(["gap", "Posts missing"]);
+    if (this.series.gaps.some((gap) => gap.state === "refilled")) items.push(["refilled", "Read later"]);
     if (this.svg.querySelector(".span")) items.push(["during", "Episode"]);
     this.legend.replaceChildren(...items.map(([kind, text]) => h("li", null, h("span", { class: `swatch ${kind}` }), text)));
   }
@@ -217,7 +254,7 @@ export class BrandChart {
     const negative = bars.reduce((sum, bar) => sum + bar[1], 0);
     const relevant = bars.reduce((sum, bar) => sum + posts(bar) - bar[6], 0);
     const time = hours < 48 ? plural(hours, "hour") : plural(hours / 24, "day");
-    return `${brand}, ${time}: ${plural(all, "post")}, ${relevant ? `${percent(negative / relevant)} negative` : "all irrelevant"}. Use the arrow keys to read the values.`;
+    return `${brand}, ${time}: ${plural(all, "post")}, ${relevant ? `${percent(negative / relevant)} negative` : "all irrelevant"}.${this.series.gaps.some((gap) => gap.state !== "refilled") ? " Posts may be missing in some periods." : ""} Use the arrow keys to read the values.`;
   }
 
   key(event) {
@@ -254,11 +291,12 @@ export class BrandChart {
       h("p", { class: "tip-time" }, this.barTime(bar)),
       h("p", { class: "tip-share" }, value === null ? "no posts" : `${percent(value)} negative`, value === null ? null : h("small", null, ` ${this.shareWords()}`)),
       ...rows,
+      ...this.gapsOf(bar).slice(0, 3).map((gap) => h("p", { class: "tip-gap" }, gapWords(gap, this.series.until_ms, { short: true }))),
     );
     const room = this.plot.clientWidth;
     const wide = this.tip.offsetWidth;
     this.tip.style.left = `${Math.max(0, Math.min(room - wide, x > room / 2 ? x - wide - 14 : x + 14))}px`;
-    if (speak) setText(this.spoken, `${this.barTime(bar)}: ${value === null ? "no posts" : `${percent(value)} negative ${this.shareWords()}, ${plural(posts(bar), "post")}`}`);
+    if (speak) setText(this.spoken, `${this.barTime(bar)}: ${value === null ? "no posts" : `${percent(value)} negative ${this.shareWords()}, ${plural(posts(bar), "post")}`}${this.gapsOf(bar).map((gap) => `. ${gapWords(gap, this.series.until_ms, { short: true })}`).join("")}`);
   }
 
   barTime(bar) {
@@ -278,7 +316,7 @@ export class BrandChart {
 }
 
 /** 24 hours as small bars of posts, with the negative ones at the bottom. */
-export function sparkline(svg, hours) {
+export function sparkline(svg, hours, gaps = []) {
   const width = 24 * 9;
   const height = 40;
   const top = Math.max(1, ...hours.map((hour) => hour.posts));
@@ -291,9 +329,30 @@ export function sparkline(svg, hours) {
     if (tall) all += `M${x} ${height}v${(-tall).toFixed(1)}h7v${tall.toFixed(1)}z`;
     if (low) negative += `M${x} ${height}v${(-low).toFixed(1)}h7v${low.toFixed(1)}z`;
   });
+  const from = hours[0]?.start_ms ?? 0;
+  const holes = gaps
+    .filter((gap) => gap.state !== "refilled" && gap.end_ms > from && gap.begin_ms < from + 24 * HOUR)
+    .map((gap) => {
+      const x = (Math.max(0, gap.begin_ms - from) / HOUR) * 9;
+      return s("rect", { class: "spark-gap", x, width: Math.max(2, Math.min(width, ((gap.end_ms - from) / HOUR) * 9) - x), y: 0, height });
+    });
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.replaceChildren(s("path", { class: "spark-all", d: all }), s("path", { class: "spark-negative", d: negative }));
+  svg.replaceChildren(...holes, s("path", { class: "spark-all", d: all }), s("path", { class: "spark-negative", d: negative }));
 }
+
+/** "bluesky not read 02:11–03:04 UTC: no route to the server" */
+function gapWords(gap, today, { short = false } = {}) {
+  const begin = near(gap.begin_ms, today);
+  const end = near(gap.end_ms, Math.floor(gap.begin_ms / DAY) === Math.floor(gap.end_ms / DAY) ? gap.end_ms : today);
+  const span = gap.state === "away" ? `since ${begin}` : `${begin.replace(" UTC", "")} to ${end}`;
+  const words = { away: `not read ${span}`, rereading: `reads ${span} again, counts are not complete yet`, lost: `not read ${span}, posts are missing`, refilled: `${span} read later` }[gap.state];
+  return short ? `${gap.source}: ${words}` : `${gap.source}: ${words} (${gap.reason})`;
+}
+
+const hatches = () =>
+  s("defs", null,
+    s("pattern", { id: "hatch", width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, s("rect", { class: "hatch-ground", width: 7, height: 7 }), s("line", { class: "hatch-line", x1: 0, y1: 0, x2: 0, y2: 7 })),
+  );
 
 const line = (x1, x2, y) => s("line", { class: "grid", x1, x2, y1: y, y2: y });
 const label = (y, text) => s("text", { class: "y-label", x: LEFT - 8, y: y + 4 }, text);
