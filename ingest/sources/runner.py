@@ -140,6 +140,8 @@ class SourceRunner:
             wait = getattr(fault, "retry_after_seconds", None)
             longest = backoff.grow()
             reason = str(fault) or type(fault).__name__
+            if isinstance(fault, aiohttp.ClientConnectorError):
+                reason = f"{reason}; check the network, a proxy, and the address"
             self._set("waiting", reason)
             self._outages.interrupted(datetime.now(UTC), reason)
             log.warning("source interrupted", extra=self._facts(reason=reason, retry_seconds=wait or longest))

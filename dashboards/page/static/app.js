@@ -164,12 +164,15 @@ const relevant = (window) => window.posts - window.irrelevant;
 
 function headline(overview, firing, health) {
   if (overview.clock_ms === null && health.doubtful) return ["warn", "No posts counted", "Posts were read, but none was counted for a brand."];
+  const unread = health.unread_sources.length;
+  const notRead = `${plural(unread, "live source")} ${unread === 1 ? "is" : "are"} not read`;
+  if (overview.clock_ms === null && unread) return ["warn", `No posts yet: ${notRead}`, "The reason is below."];
   if (overview.clock_ms === null) return ["waiting", "Waiting for the first post", health.sentence];
   if (firing.length === 1) return ["alarm", `${firing[0]} needs attention`, "See Episodes for the reason and the figures."];
   if (firing.length) return ["alarm", `${firing.length} ${firing.includes(STREAM) || firing.includes(GROUP) ? "episodes" : "brands"} need attention`, firing.join(", ")];
   if (health.verdict === "bad") return ["warn", "No brand is firing, but the pipeline needs attention", health.sentence];
   if (!health.alerter.leading) return ["warn", "Posts are counted, but alerts are not evaluated", "No alerter is running: start one with `brandpulse alerter`."];
-  if (health.unread_sources.length) return ["warn", `No brand is firing, but ${plural(health.unread_sources.length, "live source")} ${health.unread_sources.length === 1 ? "is" : "are"} not read`, "Posts are missing: a drop of volume is no calm. The reason is below."];
+  if (unread) return ["warn", `No brand is firing, but ${notRead}`, "Posts are missing: a drop of volume is no calm. The reason is below."];
   if (health.doubtful) return ["warn", "No brand is firing, but many posts are missing", "They were not counted, or arrived too late for alerting."];
   return ["calm", "All clear", "No brand's negative share is significantly above its baseline."];
 }

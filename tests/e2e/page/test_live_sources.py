@@ -97,6 +97,17 @@ def test_gaps_fit_and_axe_finds_no_violation(
     whole_and_without_violations(page, viewport)
 
 
+def test_page_without_a_post_names_the_sources_that_are_not_read(
+    redis_url: str, namespace: str, pages: Pages, open_page: OpenPage, now: datetime
+) -> None:
+    record = SourceRecord("bluesky", "waiting", now + HOUR, FAULT, now - HOUR)
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset(SourceKeys(namespace).states, "bluesky", msgspec.json.encode(record))
+    page = open_page(pages.start())
+    expect(page.locator("#verdict")).to_have_text("No posts yet: 1 live source is not read")
+    expect(page.locator("#banners li")).to_contain_text(FAULT)
+
+
 def test_page_without_live_sources_shows_none(pages: Pages, open_page: OpenPage) -> None:
     page = open_page(pages.start())
     expect(page.locator("#sources")).to_be_hidden()
