@@ -21,6 +21,7 @@ INVISIBLE = (
 _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 # Between letters of Persian or Indic scripts and between emoji, joiners change what people see.
 _JOINERS = re.compile("(?<![\u0590-\U0010ffff])[\u200c\u200d]|[\u200c\u200d](?![\u0590-\U0010ffff])")
+_JOINER_RUN = re.compile("([\u200c\u200d])[\u200c\u200d]+")
 # The flags of England, Scotland and Wales end with tags. Elsewhere, tags are text that people cannot see.
 _TAGS = re.compile("(\U0001f3f4[\U000e0020-\U000e007f]+)|[\U000e0000-\U000e007f]+")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1b]")
@@ -63,5 +64,7 @@ def _visible(text: str) -> str:
     if not text.isprintable():
         text = _CONTROLS.sub(" ", text)
         if not text.isascii():
-            text = _TAGS.sub(r"\1", _JOINERS.sub("", _INVISIBLE.sub("", text)))
+            text = _TAGS.sub(r"\1", _INVISIBLE.sub("", text))
+            # In NFC first, which turns the Kelvin sign into the letter K, so that a joiner beside it joins nothing.
+            text = _JOINERS.sub("", _JOINER_RUN.sub(r"\1", unicodedata.normalize("NFC", text)))
     return text if text.isascii() else unicodedata.normalize("NFC", text)

@@ -50,6 +50,17 @@ def test_form_of_a_form_is_the_same(text: str) -> None:
     assert readable_text(form) == form
 
 
+@pytest.mark.parametrize(
+    "text", ["\u200d\u200d\u200d", "\u212a\u200d\u212a", "a\u200d\u200c\u200db", "\u200d\U000e0041\u200d"]
+)
+def test_joiners_that_join_nothing_are_removed_at_once(text: str) -> None:
+    assert not {"\u200c", "\u200d"} & set(readable_text(text))
+
+
+def test_a_run_of_joiners_between_persian_letters_is_one_joiner() -> None:
+    assert readable_text("\u0645\u06cc\u200c\u200c\u200c\u062e") == "\u0645\u06cc\u200c\u062e"
+
+
 def test_matcher_ignores_every_invisible_character_of_a_keyword() -> None:
     assert normalize_text("ac" + INVISIBLE + "me") == "acme"
 
