@@ -240,10 +240,14 @@ def _blank(found: re.Match[str]) -> str:
 
 
 def _replaced(text: str, spans: Iterable[Found]) -> str:
-    out, end = [], 0
+    out: list[str] = []
+    end = 0
     for begin, stop, name in sorted(spans, key=lambda one: (one[0], -one[1])):
         if begin < end:
             continue
+        if name is USER and begin == end and out and out[-1] is USER:
+            # `@kim/u/lee` holds two names without anything between them.
+            out.append(" ")
         out += [text[end:begin], name]
         end = stop
         if name is USER and _GOES_ON.match(PlainView(text[stop : stop + 8]).text):

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from brandpulse.bench.masking import evaluate_masking, labelled_texts
@@ -149,6 +149,7 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=600, deadline=None)
 @given(st.one_of(st.lists(PIECES, max_size=14).map("".join), st.text(max_size=60)))
+@example("@kim/u/lee")
 def test_masking_twice_changes_nothing(text: str) -> None:
     once = MASK(text)
     assert MASK(once) == once
