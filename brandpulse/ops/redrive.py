@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 import redis
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from brandpulse.config.settings import Settings
 from brandpulse.errors import TransientError
-from brandpulse.kafka.client import client_config, producer_config
+from brandpulse.kafka.client import client_config
+from brandpulse.kafka.confirmed_records import write_confirmed
 from brandpulse.kafka.error_hints import explain
 from brandpulse.kafka.topic_scan import read_to_end
 from brandpulse.redis.client import connect
@@ -194,38 +195,17 @@ def plan_redrive(
 
 def send_letters(settings: Settings, letters: Sequence[DeadLetter]) -> int:
     """Produce *letters* to their partitions of the posts topic; returns their number. Raises TransientError."""
-    failed: list[str] = []
-    producer = Producer(producer_config(settings.bootstrap_servers()) | {"message.max.bytes": 100_000_000})
-
-    def delivered(error: Any, _message: Any) -> None:
-        if error is not None:
-            failed.append(error.str())
-
-    try:
-        for letter in letters:
-            while True:
-                try:
-                    producer.produce(
-                        settings.posts_topic,
-                        key=letter.key,
-                        value=letter.value,
-                        partition=letter.origin.partition,
-                        headers=record_id_headers(letter.origin),
-                        on_delivery=delivered,
-                    )
-                except BufferError:
-                    producer.poll(0.1)
-                else:
-                    break
-        left = producer.flush(FLUSH_SECONDS)
-    except KafkaException as error:
-        raise TransientError(f"cannot send dead letters to Kafka: {explain(error.args[0])}") from error
-    if left or failed:
-        reason = failed[0] if failed else f"no answer within {FLUSH_SECONDS:g} s"
-        raise TransientError(
-            f"Kafka did not acknowledge {left + len(failed)} of {len(letters)} letters: {reason}. Run the command again"
-        )
-    return len(letters)
+    records = (
+        {
+            "topic": settings.posts_topic,
+            "key": letter.key,
+            "value": letter.value,
+            "partition": letter.origin.partition,
+            "headers": record_id_headers(letter.origin),
+        }
+        for letter in letters
+    )
+    return write_confirmed(settings.bootstrap_servers(), records, task=f"send letters to {settings.posts_topic}")
 
 
 def partition_count(settings: Settings) -> int:

@@ -5,20 +5,18 @@ with their headers: two records of one identity are one dead letter. A crash in 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from brandpulse.errors import TransientError
-from brandpulse.kafka.client import client_config, producer_config
+from brandpulse.kafka.client import client_config
+from brandpulse.kafka.confirmed_records import write_confirmed
 from brandpulse.kafka.error_hints import explain
 from brandpulse.kafka.topic_scan import read_to_end
 from brandpulse.ops.erasure.subject import Subject
 from brandpulse.schema.dead_letters import record_id_of
 
-FLUSH_SECONDS = 60.0
 ANSWER_SECONDS = 30.0
 
 
@@ -28,7 +26,7 @@ class LettersFound:
 
     record_ids: frozenset[str] = frozenset()
     """Their identities, which the commands `brandpulse dlq` leave out."""
-    last: Mapping[int, int] = ()  # type: ignore[assignment]
+    last: Mapping[int, int] = field(default_factory=dict)
     """Partition -> offset of the last record to erase."""
     newest_ms: int = 0
     """Kafka's time of the newest one."""
@@ -55,8 +53,17 @@ def remove_letters(bootstrap_servers: str, topic: str, found: LettersFound, subj
     if not found.last:
         return None
     _copy_others(bootstrap_servers, topic, found, subject)
+    return _delete(bootstrap_servers, [TopicPartition(topic, number, last + 1) for number, last in found.last.items()])
+
+
+def can_delete(bootstrap_servers: str, topic: str, partition: int) -> str | None:
+    """Why the broker does not delete records, or None. Deletes nothing: offset 0 is before each beginning."""
+    return _delete(bootstrap_servers, [TopicPartition(topic, partition, 0)])
+
+
+def _delete(bootstrap_servers: str, places: list[TopicPartition]) -> str | None:
+    """Delete the records before *places*; returns why the broker refused, or None."""
     admin = AdminClient(client_config(bootstrap_servers) | {"log_level": 0})
-    places = [TopicPartition(topic, partition, offset + 1) for partition, offset in found.last.items()]
     try:
         for future in admin.delete_records(places, request_timeout=ANSWER_SECONDS).values():
             future.result(ANSWER_SECONDS + 5)
@@ -65,49 +72,19 @@ def remove_letters(bootstrap_servers: str, topic: str, found: LettersFound, subj
     return None
 
 
-def can_delete(bootstrap_servers: str, topic: str, partition: int) -> str | None:
-    """Why the broker does not delete records, or None. Deletes nothing: offset 0 is before each beginning."""
-    admin = AdminClient(client_config(bootstrap_servers) | {"log_level": 0})
-    try:
-        place = TopicPartition(topic, partition, 0)
-        [future] = admin.delete_records([place], request_timeout=ANSWER_SECONDS).values()
-        future.result(ANSWER_SECONDS + 5)
-    except KafkaException as error:
-        return explain(error.args[0])
-    return None
-
-
 def _copy_others(bootstrap_servers: str, topic: str, found: LettersFound, subject: Subject) -> None:
-    failed: list[str] = []
-    producer = Producer(producer_config(bootstrap_servers) | {"message.max.bytes": 100_000_000})
-
-    def delivered(error: Any, _message: Any) -> None:
-        if error is not None:
-            failed.append(explain(error))
-
-    try:
-        for message in read_to_end(bootstrap_servers, topic):
-            if message.offset() > found.last.get(message.partition(), -1):
-                continue
-            if subject.owns_letter(message.key(), message.value()):
-                continue
-            while True:
-                try:
-                    producer.produce(
-                        topic,
-                        key=message.key(),
-                        value=message.value(),
-                        partition=message.partition(),
-                        headers=message.headers(),
-                        timestamp=max(message.timestamp()[1], 0),
-                        on_delivery=delivered,
-                    )
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-        left = producer.flush(FLUSH_SECONDS)
-    except KafkaException as error:
-        raise TransientError(f"cannot write letters to {topic} again: {explain(error.args[0])}") from error
-    if left or failed:
-        reason = failed[0] if failed else f"no answer within {FLUSH_SECONDS:g} s"
-        raise TransientError(f"cannot write letters to {topic} again: {reason}. Nothing was deleted; run it again")
+    """Write those letters again that the deletion would take with it. Raises TransientError: nothing is deleted."""
+    letters = (
+        {
+            "topic": topic,
+            "key": message.key(),
+            "value": message.value(),
+            "partition": message.partition(),
+            "headers": message.headers(),
+            "timestamp": max(message.timestamp()[1], 0),
+        }
+        for message in read_to_end(bootstrap_servers, topic)
+        if message.offset() <= found.last.get(message.partition(), -1)
+        and not subject.owns_letter(message.key(), message.value())
+    )
+    write_confirmed(bootstrap_servers, letters, task=f"write letters to {topic} again; nothing was deleted")

@@ -1,22 +1,19 @@
 """What Kafka holds of a post or an author, and until when. Blocking; every function may raise TransientError."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import KafkaException, Message, Producer
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from brandpulse.errors import TransientError
-from brandpulse.kafka.client import client_config, producer_config
-from brandpulse.kafka.error_hints import explain
+from brandpulse.kafka.client import client_config
+from brandpulse.kafka.confirmed_records import write_confirmed
 from brandpulse.kafka.topic_scan import read_to_end
 from brandpulse.ops.erasure.subject import Subject
 from brandpulse.runtime.clock import rfc3339
 from brandpulse.state.erasure.erased_posts import PostId
 
-FLUSH_SECONDS = 30.0
 ANSWER_SECONDS = 10.0
 
 
@@ -59,7 +56,7 @@ def find_scored(bootstrap_servers: str, topic: str, subject: Subject) -> TopicTr
 
 def _find(bootstrap_servers: str, topic: str, is_theirs: Any) -> TopicTraces:
     traces = TopicTraces(topic, records=0)
-    for message in _records(bootstrap_servers, topic):
+    for message in read_to_end(bootstrap_servers, topic):
         post = is_theirs(message.value() or b"")
         if post is None:
             continue
@@ -69,10 +66,6 @@ def _find(bootstrap_servers: str, topic: str, is_theirs: Any) -> TopicTraces:
         if message.key() is not None:
             traces.keys.add(message.key())
     return traces
-
-
-def _records(bootstrap_servers: str, topic: str) -> Iterator[Message]:
-    return read_to_end(bootstrap_servers, topic)
 
 
 def _json(value: bytes) -> Any:
@@ -127,24 +120,5 @@ def retention_of(bootstrap_servers: str, topic: str) -> Retention:
 
 def write_tombstones(bootstrap_servers: str, topic: str, keys: set[bytes]) -> int:
     """Write a record without value for each of *keys*, so that compaction removes their records; their number."""
-    failed: list[str] = []
-    producer = Producer(producer_config(bootstrap_servers))
-
-    def delivered(error: Any, _message: Any) -> None:
-        if error is not None:
-            failed.append(explain(error))
-
-    try:
-        for key in sorted(keys):
-            while True:
-                try:
-                    producer.produce(topic, key=key, value=None, on_delivery=delivered)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-        left = producer.flush(FLUSH_SECONDS)
-    except KafkaException as error:
-        raise TransientError(f"cannot write tombstones to {topic}: {explain(error.args[0])}") from error
-    if left or failed:
-        raise TransientError(f"cannot write tombstones to {topic}: {failed[0] if failed else 'no answer'}")
-    return len(keys)
+    records = ({"topic": topic, "key": key, "value": None} for key in sorted(keys))
+    return write_confirmed(bootstrap_servers, records, task=f"write tombstones to {topic}")

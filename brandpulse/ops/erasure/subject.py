@@ -35,7 +35,7 @@ class Subject:
         """Raises ConfigError if *author_id* names no person, such as `[deleted]`."""
         if is_unknown(author_id):
             raise ConfigError(
-                f"--author {source} {author_id!r} stands for all unknown authors of the source, not for a person. "
+                f"--author {source} {author_id!r} is not one person: the source uses it for every unknown author. "
                 "Erase their posts one by one with --post"
             )
         hashes = frozenset(author_hex(AuthorHasher(key)(source, author_id)) for key in keys)
