@@ -18,10 +18,8 @@ _BEFORE_NFKC = str.maketrans(
         **dict.fromkeys("™℠®©", " "),
         **dict.fromkeys("‘’ʼ´′ʻʽ՚׳\u02b9\u0374", "'"),
         **dict.fromkeys("‐‑–", "-"),
-        # Invisible: soft hyphen, zero-width space, (non-)joiner, marks of direction, byte-order mark, selectors.
-        **dict.fromkeys("\u00ad\u034f\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\ufe0e\ufe0f", None),
-        **dict.fromkeys(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]), None),
-        **dict.fromkeys(INVISIBLE, None),
+        # And joiners and variation selectors, which `readable_text` keeps where people see their effect.
+        **dict.fromkeys(INVISIBLE + "\u200c\u200d\ufe0e\ufe0f", None),
     }
 )
 # Scripts written without spaces, and Hangul, whose particles attach to the word: these have no whole words to find.

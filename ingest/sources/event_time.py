@@ -8,6 +8,15 @@ BEHIND = timedelta(days=2)
 """Servers deliver posts late, but hardly by days; an older declared time is wrong or an import."""
 
 
+def zoned_time(value: object) -> datetime | None:
+    """The time of an ISO text with a time zone; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None
+
+
 def event_time(declared: datetime | None, arrived: datetime, *, may_be_old: bool = False) -> tuple[datetime, bool]:
     """The post's event time, and whether it is *arrived* because the *declared* time is absent or implausible.
 

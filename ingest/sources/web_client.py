@@ -5,8 +5,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 
 from ingest.sources.source import SourceConfigError, SourceContext, SourceError
 
@@ -21,6 +24,23 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The object in *body*; empty if *body* holds no JSON object."""
+    try:
+        found = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def check_web_address(url: str, example: str) -> str:
+    """*url* without a slash at its end. Raises ValueError that shows *example*."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is no web address, for example {example}")
+    return url.rstrip("/")
 
 
 async def get(

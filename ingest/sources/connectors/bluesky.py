@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 from pydantic import Field, field_validator
 
-from ingest.sources.event_time import event_time
+from ingest.sources.event_time import event_time, zoned_time
 from ingest.sources.events import Batch, Cursor, Delete, Edit, Event, Gap, NewPost, Skip
 from ingest.sources.source import SourceConfigError, SourceContext, SourceError, SourceSettings
 
@@ -110,7 +110,7 @@ class BlueskyDecoder:
         text = record_text(record)
         if not text.strip() or not time_us:
             return Skip("no_text" if time_us else "no_time")
-        created_at, replaced = event_time(_time(record.get("createdAt")), _from_us(time_us))
+        created_at, replaced = event_time(zoned_time(record.get("createdAt")), _from_us(time_us))
         langs = record.get("langs")
         lang = str(langs[0]) if isinstance(langs, list) and len(langs) == 1 and isinstance(langs[0], str) else None
         url = f"https://bsky.app/profile/{did}/post/{key.rpartition('/')[2]}"
@@ -364,18 +364,8 @@ def _whole(value: object) -> int:
 
 
 def _microseconds(value: object) -> int:
-    moment = _time(value)
+    moment = zoned_time(value)
     return int(moment.timestamp() * 1_000_000) if moment is not None else 0
-
-
-def _time(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None
 
 
 def _from_us(time_us: int) -> datetime:

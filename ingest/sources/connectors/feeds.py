@@ -23,7 +23,7 @@ from brandpulse.text.html_text import html_text
 from ingest.sources.event_time import event_time
 from ingest.sources.events import Batch, Cursor, Event, Gap, NewPost, Skip
 from ingest.sources.source import SourceConfigError, SourceContext, SourceError, SourceSettings
-from ingest.sources.web_client import Answer, get
+from ingest.sources.web_client import Answer, check_web_address, get
 
 NEWS = "{http://www.google.com/schemas/sitemap-news/0.9}"
 SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
@@ -46,8 +46,7 @@ class FeedSettings(SourceSettings):
     @classmethod
     def _web_addresses(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
         for url in urls:
-            if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-                raise ValueError(f"{url!r} is no web address, for example https://example.org/rss.xml")
+            check_web_address(url, "https://example.org/rss.xml")
         return urls
 
 

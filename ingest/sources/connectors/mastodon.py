@@ -15,11 +15,11 @@ import msgspec
 from pydantic import Field, field_validator, model_validator
 
 from brandpulse.text.html_text import html_text
-from ingest.sources.event_time import event_time
+from ingest.sources.event_time import event_time, zoned_time
 from ingest.sources.events import Batch, Cursor, Delete, Edit, Event, NewPost, Skip
 from ingest.sources.secrets import SecretName, secret
 from ingest.sources.source import SourceConfigError, SourceContext, SourceError, SourceSettings
-from ingest.sources.web_client import get
+from ingest.sources.web_client import check_web_address, get
 
 PAGE = 40
 """Posts per page of a timeline: the most that the API gives."""
@@ -40,10 +40,7 @@ class MastodonSettings(SourceSettings):
     @field_validator("server")
     @classmethod
     def _address(cls, server: str) -> str:
-        parts = urlsplit(server)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{server!r} is no address such as https://mastodon.social")
-        return server.rstrip("/")
+        return check_web_address(server, "https://mastodon.social")
 
     @field_validator("hashtags")
     @classmethod
@@ -85,7 +82,7 @@ class StatusDecoder:
         text = _text(status)
         if not isinstance(name, str) or not name or not text:
             return Skip("no_author" if text else "no_text")
-        declared = _time(status.get("created_at"))
+        declared = zoned_time(status.get("created_at"))
         at, replaced = event_time(declared, arrived or datetime.now(UTC), may_be_old=may_be_old)
         author = name if "@" in name else f"{name}@{self._domain}"
         return NewPost(uri, text, at, author, _word(status.get("language")), _word(status.get("url")), replaced)
@@ -257,11 +254,3 @@ def _at(value: object, *path: str) -> Any:
 
 def _word(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.tzinfo is not None else None

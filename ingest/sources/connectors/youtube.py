@@ -12,18 +12,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import msgspec
 from pydantic import Field, field_validator, model_validator
 
 from brandpulse.text.html_text import html_text
 from ingest.sources.connectors.daily_budget import DailyBudget
+from ingest.sources.event_time import zoned_time
 from ingest.sources.events import Batch, Cursor, Event, Gap, NewPost, Skip
 from ingest.sources.secrets import SecretName, secret
 from ingest.sources.source import SourceConfigError, SourceContext, SourceError, SourceSettings
 from ingest.sources.spending.ledger import Limit
-from ingest.sources.web_client import Answer, ask, retry_after
+from ingest.sources.web_client import Answer, ask, check_web_address, json_object, retry_after
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +82,7 @@ class YouTubeSettings(SourceSettings):
     @field_validator("api")
     @classmethod
     def _web_address(cls, api: str) -> str:
-        if urlsplit(api).scheme not in ("http", "https") or not urlsplit(api).hostname:
-            raise ValueError(f"{api!r} is no web address such as {API}")
-        return api.rstrip("/")
+        return check_web_address(api, API)
 
     @model_validator(mode="after")
     def _reads_something(self) -> "YouTubeSettings":
@@ -137,7 +135,7 @@ def decode_thread(thread: object) -> Event:
     body = comment.get("snippet") if isinstance(comment, dict) else None
     if not isinstance(snippet, dict) or not isinstance(comment, dict) or not isinstance(body, dict):
         return Skip("no_comment")
-    number, at = comment.get("id"), _time(body.get("publishedAt"))
+    number, at = comment.get("id"), zoned_time(body.get("publishedAt"))
     if not isinstance(number, str) or not number or at is None:
         return Skip("no_time" if number else "no_id")
     original, shown = body.get("textOriginal"), body.get("textDisplay")
@@ -264,7 +262,7 @@ class YouTubeSource:
             **({"pageToken": page} if page else {}),
         }
         answer = await ask(context, f"{self.settings.api}/youtube/v3/commentThreads", params=params)
-        body = _object(answer.body)
+        body = json_object(answer.body)
         if answer.status != 200:
             raise self._refusal(target, answer, body, budget)
         threads, token = body.get("items"), body.get("nextPageToken")
@@ -314,7 +312,7 @@ class YouTubeSource:
 def _place(stored: object) -> _Target | None:
     if not isinstance(stored, dict):
         return None
-    first, at, known = _time(stored.get("first")), _time(stored.get("at")), stored.get("known")
+    first, at, known = zoned_time(stored.get("first")), zoned_time(stored.get("at")), stored.get("known")
     if first is None or at is None:
         return None
     return _Target(first, at, [one for one in known if isinstance(one, str)] if isinstance(known, list) else [])
@@ -322,19 +320,3 @@ def _place(stored: object) -> _Target | None:
 
 def _stored(place: _Target) -> dict[str, Any]:
     return {"first": place.first.isoformat(), "at": place.at.isoformat(), "known": list(place.known)}
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        found = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.tzinfo is not None else None

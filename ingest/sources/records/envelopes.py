@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ingest.sources.records.field_mapping import RecordError, SourceRecord
+from ingest.sources.records.field_mapping import OpenedRecord, RecordError
 from ingest.sources.records.schema_registry import GUID_HEADER, SchemaRegistry, decode_json, framed
 from ingest.sources.source import SourceContext
 
 STRUCTURED = "application/cloudevents"
 
 
-async def opened(message: Any, *, registry: SchemaRegistry | None, avro: bool, context: SourceContext) -> SourceRecord:
+async def opened(message: Any, *, registry: SchemaRegistry | None, avro: bool, context: SourceContext) -> OpenedRecord:
     """The record of a Kafka *message*. Raises RecordError; SourceError as the registry fails."""
     raw = list(message.headers() or ())
     headers = {name: (value or b"").decode("utf-8", "replace") for name, value in raw}
@@ -25,15 +25,15 @@ async def opened(message: Any, *, registry: SchemaRegistry | None, avro: bool, c
         name.removeprefix("ce_"): text for name, text in headers.items() if name.startswith("ce_")
     }
     if value is None:
-        return SourceRecord(None, facts, headers, event)
+        return OpenedRecord(None, facts, headers, event)
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type.startswith(STRUCTURED):
         if content_type != f"{STRUCTURED}+json":
             raise RecordError("other_event_format", f"the content-type {content_type!r} is not {STRUCTURED}+json")
         event, data = _structured(value)
-        return SourceRecord(data, facts, headers, event)
+        return OpenedRecord(data, facts, headers, event)
     data = await _payload(value, _guid(raw), registry=registry, avro=avro, context=context)
-    return SourceRecord(data, facts, headers, event)
+    return OpenedRecord(data, facts, headers, event)
 
 
 def _guid(headers: Sequence[tuple[str, bytes | None]]) -> bytes | None:

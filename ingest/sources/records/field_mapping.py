@@ -29,7 +29,7 @@ _STEP = re.compile(r"[^.\[\]]+|\[-?\d+\]")
 
 
 @dataclass(frozen=True, slots=True)
-class SourceRecord:
+class OpenedRecord:
     """A record with its envelope opened."""
 
     value: Any
@@ -94,7 +94,7 @@ class FieldSource(BaseModel):
             raise ValueError(str(error)) from error
         return zone
 
-    def find(self, record: SourceRecord) -> Any:
+    def find(self, record: OpenedRecord) -> Any:
         """The value, or None."""
         if self.constant is not None:
             return self.constant
@@ -154,14 +154,14 @@ class RecordMapping:
         zone = mapped.fields.created_at.zone
         self._zone: Zone | None = place_zone(zone) if zone is not None else None
 
-    def wants(self, record: SourceRecord) -> bool:
+    def wants(self, record: OpenedRecord) -> bool:
         return all(_text(_at(record, path)) in wanted for path, wanted in self._only.items())
 
-    def id_of(self, record: SourceRecord) -> str | None:
+    def id_of(self, record: OpenedRecord) -> str | None:
         """The id, or None if the mapping finds none: a record without a value often has it in its key."""
         return _text(self._fields.id.find(record)) if self._fields.id is not None else None
 
-    def post(self, record: SourceRecord, *, default_id: str) -> NewPost:
+    def post(self, record: OpenedRecord, *, default_id: str) -> NewPost:
         """Raises RecordError."""
         fields = self._fields
         post_id = self.id_of(record)
@@ -184,7 +184,7 @@ class RecordMapping:
         url = _text(fields.url.find(record)) if fields.url is not None else None
         return NewPost(post_id, text, self._time(record), author, lang, url)
 
-    def _time(self, record: SourceRecord) -> datetime:
+    def _time(self, record: OpenedRecord) -> datetime:
         found, unit = self._fields.created_at.find(record), self._fields.created_at.unit
         if found is None:
             raise RecordError("no_time", f"no value for created_at at {_places(self._fields.created_at)}")
@@ -204,7 +204,7 @@ def _places(source: FieldSource) -> str:
     return " or ".join(source.first or source.join)
 
 
-def _at(record: SourceRecord, path: str) -> Any:
+def _at(record: OpenedRecord, path: str) -> Any:
     steps = _STEP.findall(path)
     if not path.startswith("@"):
         return _walk(record.value, steps)

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 import redis
 
-from brandpulse.errors import StateError
 from brandpulse.redis.error_hints import reaching_redis
 from brandpulse.state.keys import SourceKeys
+from brandpulse.state.live_sources import decode_stored
 
 MICRO = 1_000_000
 KEEP_SECONDS = 40 * 86_400
@@ -81,7 +81,7 @@ class RedisLedger:
             limits: Any = self._client.hgetall(self._keys.limits)
             found = []
             for name, stored in sorted(limits.items()):
-                limit = _decode(stored, name.decode())
+                limit = decode_stored(stored, Limit, name.decode())
                 spent: Any = self._client.hget(self._keys.spent(name.decode()), limit.day(now))
                 found.append(Spending(name.decode(), limit, int(spent or 0)))
         return found
@@ -103,10 +103,3 @@ class MemoryLedger:
         return [
             Spending(name, limit, self._spent[name, limit.day(now)]) for name, limit in sorted(self._limits.items())
         ]
-
-
-def _decode(stored: bytes, source: str) -> Limit:
-    try:
-        return msgspec.json.decode(stored, type=Limit)
-    except msgspec.DecodeError as error:
-        raise StateError(f"the stored limit of {source} cannot be read: {error}: {stored[:200]!r}") from error

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-import msgspec
 from pydantic import SecretStr
 
 from brandpulse.errors import BrandpulseError
@@ -16,7 +15,7 @@ from ingest.sources.connectors.x.decoder import FIELDS
 from ingest.sources.connectors.x.rules import MOST_RULES, Rule
 from ingest.sources.connectors.x.settings import XSettings
 from ingest.sources.source import SourceConfigError, SourceContext, SourceError
-from ingest.sources.web_client import Answer, ask, retry_after
+from ingest.sources.web_client import Answer, ask, json_object, retry_after
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +153,7 @@ class XApi:
         answer = await ask(
             self._context, self._url(path), method=method, params=params, json=json, headers=self._headers()
         )
-        body = _object(answer.body)
+        body = json_object(answer.body)
         # A 400 about rules lists them; any other is a refusal of the whole request.
         listed = answer.status != 400 or (isinstance(body.get("errors"), list) and "meta" in body)
         if answer.status not in fine or not listed:
@@ -162,7 +161,7 @@ class XApi:
         return body
 
     def _refusal(self, answer: Answer) -> BrandpulseError:
-        body = _object(answer.body)
+        body = json_object(answer.body)
         errors = body.get("errors")
         first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
         words = [body.get("title"), body.get("detail"), first.get("message"), first.get("detail")]
@@ -216,11 +215,3 @@ def check_number(wanted: Sequence[Rule]) -> None:
             f"the brands file needs {len(wanted)} rules of X, which allows {MOST_RULES}; use a brands file with fewer "
             "brands or words"
         )
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        found = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}

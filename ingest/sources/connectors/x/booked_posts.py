@@ -12,7 +12,10 @@ MOST_SPARE_POSTS = 250
 
 
 class BookedPosts:
-    """Ends the stream before the budget is exceeded: the last 5 % of it, at most 250 posts, stay unused."""
+    """Ends the stream when 95 % of the budget are booked, at most 250 posts before its end.
+
+    X may have sent further posts by then. More than that reserve exceed the budget, and are booked as well.
+    """
 
     def __init__(self, budget: DailyBudget, posts_a_day: int) -> None:
         self._budget = budget

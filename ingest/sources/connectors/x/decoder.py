@@ -2,11 +2,11 @@
 
 import html
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from ingest.sources.event_time import zoned_time
 from ingest.sources.events import Event, NewPost, Skip
 from ingest.sources.source import SourceError
 
@@ -53,7 +53,7 @@ def decode_post(post: Mapping[str, Any]) -> Event:
     kinds = [one.get("type") for one in references if isinstance(one, dict)] if isinstance(references, list) else []
     if "retweeted" in kinds:
         return Skip("repost")
-    author, at, text = post.get("author_id"), _time(post.get("created_at")), post_text(post)
+    author, at, text = post.get("author_id"), zoned_time(post.get("created_at")), post_text(post)
     if not isinstance(author, str) or not author:
         return Skip("no_author")
     if at is None or not text.strip():
@@ -80,11 +80,3 @@ def post_text(post: Mapping[str, Any]) -> str:
         if isinstance(short, str) and short and isinstance(whole, str):
             text = text.replace(short, whole)
     return html.unescape(text)
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return moment if moment is not None and moment.tzinfo is not None else None

@@ -1,7 +1,6 @@
 """The keys of an X source in the sources file."""
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -9,6 +8,7 @@ from ingest.sources.connectors.daily_budget import dollars
 from ingest.sources.secrets import SecretName
 from ingest.sources.source import SourceSettings
 from ingest.sources.spending.ledger import Limit
+from ingest.sources.web_client import check_web_address
 
 API = "https://api.x.com"
 
@@ -37,9 +37,7 @@ class XSettings(SourceSettings):
     @field_validator("api")
     @classmethod
     def _web_address(cls, api: str) -> str:
-        if urlsplit(api).scheme not in ("http", "https") or not urlsplit(api).hostname:
-            raise ValueError(f"{api!r} is no web address such as {API}")
-        return api.rstrip("/")
+        return check_web_address(api, API)
 
     @property
     def limit(self) -> Limit:

@@ -8,7 +8,7 @@ import pytest
 
 from brandpulse.errors import ConfigError
 from ingest.sources.events import NewPost
-from ingest.sources.records.field_mapping import RecordError, SourceRecord, load_mapping
+from ingest.sources.records.field_mapping import OpenedRecord, RecordError, load_mapping
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 FACTS = {"key": "k7", "timestamp": NOON, "topic": "crm", "partition": 0, "offset": 5}
@@ -17,7 +17,7 @@ FACTS = {"key": "k7", "timestamp": NOON, "topic": "crm", "partition": 0, "offset
 def mapped(folder: Path, fields: str, value: Any, *, more: str = "", **headers: str) -> NewPost:
     path = folder / "crm.yaml"
     path.write_text(f"fields:\n  author_id: by\n{fields}\n{more}")
-    record = SourceRecord({"by": "ann", "text": "acme"} | value, FACTS, headers)
+    record = OpenedRecord({"by": "ann", "text": "acme"} | value, FACTS, headers)
     return load_mapping(path).post(record, default_id="log:0:5")
 
 

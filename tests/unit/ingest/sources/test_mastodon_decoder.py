@@ -73,7 +73,7 @@ def test_edits_and_deletions_name_the_address_of_the_post() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
-    [({"server": "far.example"}, "is no address"), ({"hashtags": ()}, "at least one of hashtags or lists")],
+    [({"server": "far.example"}, "is no web address"), ({"hashtags": ()}, "at least one of hashtags or lists")],
 )
 def test_wrong_settings_are_refused_with_the_reason(changes: dict[str, Any], sentence: str) -> None:
     right = {"name": "m", "kind": "mastodon", "server": "https://far.example", "token_env": "T_ONE", "hashtags": ("a",)}
