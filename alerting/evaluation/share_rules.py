@@ -106,6 +106,7 @@ class ShareRuleTests:
 
 
 FLOOD_AUTHORS = 40
+"""People of a window; fewer are no flood, whatever is usual."""
 FLOOD_RATIO = 2.0
 """From this multiple of the usual people on, copies that are not negative may hide a rise."""
 COMPARED_DAYS = 7

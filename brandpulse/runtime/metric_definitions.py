@@ -219,7 +219,8 @@ ALERTER_METRICS = (
         "brandpulse_window_people_without_vote",
         "gauge",
         "People in the tested window who have no vote. copied: their text has its votes; excluded: bot-like behaviour. "
-        "Only of brands whose votes were reviewed: those that rise or have an open episode.",
+        "Only of brands whose votes were reviewed: those that rise, have an open episode, or have far more people "
+        "than usual.",
         "Read the alert's examples; BRANDPULSE_ALERTER_VOTES_PER_TEXT and BRANDPULSE_ALERTER_EXCLUDE_SCORE decide.",
         ("brand", "reason"),
     ),

@@ -318,7 +318,7 @@ def live_sources() -> statetimeline.Panel:
         Query("max by (name) (brandpulse_source_up) or vector(2)", "{{name}}"),
         mappings=(("0", "not read", BAD), ("1", "read", CALM), ("2", "no live source", NEUTRAL)),
         width=24,
-        also="While a source is not read, a drop of volume is no calm.",
+        also="While a source is not read, fewer posts do not mean calm.",
     )
 
 

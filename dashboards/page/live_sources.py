@@ -94,7 +94,7 @@ def _sentence(period: Period, now: datetime) -> str:
     if period.state == "away":
         return (
             f"{period.source} has not been read since {_clock(period.begin, now)} UTC ({reason}): its posts are "
-            "missing, so a drop of volume is no calm. `brandpulse ingest check` names the fault."
+            "missing, so fewer posts do not mean calm. `brandpulse ingest check` names the fault."
         )
     if period.state == "rereading":
         return f"{period.source} reads {span} again ({reason}): counts of this period are not complete yet."

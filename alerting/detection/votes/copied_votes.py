@@ -1,7 +1,7 @@
 """Which people of a window have no vote: those who only copied a text that has its votes, and excluded authors.
 
 Computed from the stored posts of the window. Above the limit of stored posts they are a sample; then each stored author
-stands for as many as the window has for each, negative ones and others apart.
+counts as many times as the window has people for each, negative ones and others apart.
 """
 
 from collections import defaultdict
@@ -105,7 +105,7 @@ class StoredVotes:
         for vote in votes:
             authors_of[vote.text].add(vote.author)
         most = self._policy.votes_per_text
-        # In a sample, a single author stands for many: that is no copy.
+        # In a sample, one stored author counts as many people: that alone makes no text a copied one.
         least = min(MANY_ACCOUNTS, most + 1)
         full = {
             text

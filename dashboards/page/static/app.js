@@ -172,7 +172,7 @@ function headline(overview, firing, health) {
   if (firing.length) return ["alarm", `${firing.length} ${firing.includes(STREAM) || firing.includes(GROUP) ? "episodes" : "brands"} need attention`, firing.join(", ")];
   if (health.verdict === "bad") return ["warn", "No brand is firing, but the pipeline needs attention", health.sentence];
   if (!health.alerter.leading) return ["warn", "Posts are counted, but alerts are not evaluated", "No alerter is running: start one with `brandpulse alerter`."];
-  if (unread) return ["warn", `No brand is firing, but ${notRead}`, "Posts are missing: a drop of volume is no calm. The reason is below."];
+  if (unread) return ["warn", `No brand is firing, but ${notRead}`, "Posts are missing: fewer posts do not mean calm. The reason is below."];
   if (health.doubtful) return ["warn", "No brand is firing, but many posts are missing", "They were not counted, or arrived too late for alerting."];
   return ["calm", "All clear", "No brand's negative share is significantly above its baseline."];
 }
