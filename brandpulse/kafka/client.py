@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from confluent_kafka import KafkaError
+
 from brandpulse.kafka.address import access_of
 
 
@@ -28,3 +30,20 @@ def producer_config(bootstrap_servers: str) -> dict[str, Any]:
         # machine. One is as fast: what arrives meanwhile is sent together.
         "max.in.flight.requests.per.connection": 1,
     }
+
+
+_USELESS_AFTER = (
+    KafkaError._FATAL,
+    KafkaError._MSG_TIMED_OUT,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.PRODUCER_FENCED,
+)
+
+
+def needs_new_producer(error: KafkaError) -> bool:
+    """Whether an idempotent producer delivers nothing more after *error*.
+
+    After a record that waited too long it continues with a new epoch. Apache Kafka accepts this; the embedded broker
+    refuses each record of that epoch, for ever.
+    """
+    return bool(error.fatal()) or error.code() in _USELESS_AFTER

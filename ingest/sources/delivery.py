@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from brandpulse.errors import TransientError
-from brandpulse.kafka.client import producer_config
+from brandpulse.kafka.client import needs_new_producer, producer_config
 from brandpulse.kafka.error_hints import explain
 from brandpulse.schema.dead_letters import HEADER, record_id_headers
 from ingest.sources.events import Reject
@@ -28,13 +28,26 @@ CUT_BYTES = 500_000
 """Larger values are cut in a dead letter: a broker takes a megabyte by default."""
 
 
+class BrokenProducer:
+    """Why the producer is useless, if it is. Written and read in the producer's thread."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+
+
 class Sending:
     """Posts that were sent together: how many are not confirmed yet."""
 
-    __slots__ = ("_lock", "_loop", "_open", "_topic", "done", "failure", "next")
+    __slots__ = ("_broken", "_lock", "_loop", "_open", "_topic", "done", "failure", "next")
 
-    def __init__(self, posts: int, loop: asyncio.AbstractEventLoop, topic: str | None = None) -> None:
-        """*topic*: of the posts; records of another one, the dead letters, have no part in `next`."""
+    def __init__(
+        self, posts: int, loop: asyncio.AbstractEventLoop, broken: "BrokenProducer", topic: str | None = None
+    ) -> None:
+        """*broken* learns of an error after which the producer is useless. *topic*: of the posts; records of another
+        one, the dead letters, have no part in `next`."""
+        self._broken = broken
         self._topic = topic
         self._loop = loop
         self._lock = threading.Lock()
@@ -51,6 +64,8 @@ class Sending:
         """Called in the producer's thread."""
         if error is not None:
             self.failure = explain(error)
+            if needs_new_producer(error):
+                self._broken.reason = self.failure
         elif self._topic is None or message.topic() == self._topic:
             # Confirmations of one partition arrive in order, so the last offset is the highest.
             self.next[message.partition()] = message.offset() + 1
@@ -92,6 +107,7 @@ class PostDelivery:
             "queue.buffering.max.kbytes": 64 * 1024,
         }
         self._producer = Producer(self._config)
+        self._broken = BrokenProducer()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="delivery reports", daemon=True)
         self._thread.start()
@@ -99,13 +115,13 @@ class PostDelivery:
     async def send(self, posts: Iterable[tuple[str, bytes]], rejects: Sequence[Reject] = ()) -> Sending:
         """Queue *posts* (key, JSON) and dead letters of *rejects* in order; waits while the producer's queue is full.
 
-        Raises TransientError if the producer fails; after a fatal error it is replaced.
+        Raises TransientError if the producer fails; after an error that `needs_new_producer`, it is replaced.
         """
         topic = self._topic
         records: list[dict[str, Any]] = [{"topic": topic, "value": value, "key": key.encode()} for key, value in posts]
         if self._dlq_topic is not None:
             records += [_dead_letter(self._dlq_topic, reject) for reject in rejects]
-        sending = Sending(len(records), asyncio.get_running_loop(), topic)
+        sending = Sending(len(records), asyncio.get_running_loop(), self._broken, topic)
         for at, record in enumerate(records):
             while True:
                 try:
@@ -123,11 +139,11 @@ class PostDelivery:
     def send_now(self, posts: Sequence[tuple[str, bytes]]) -> Sending | None:
         """As `send`, but None if the queue cannot take all *posts*; those that it took until then are sent.
 
-        Raises TransientError if the producer fails; after a fatal error it is replaced.
+        Raises TransientError if the producer fails; after an error that `needs_new_producer`, it is replaced.
         """
         if len(self._producer) + len(posts) > QUEUE_POSTS:
             return None
-        sending = Sending(len(posts), asyncio.get_running_loop())
+        sending = Sending(len(posts), asyncio.get_running_loop(), self._broken)
         produce, topic, delivered = self._producer.produce, self._topic, sending.delivered
         for at, (key, payload) in enumerate(posts):
             try:
@@ -152,11 +168,14 @@ class PostDelivery:
             try:
                 self._producer.poll(0.1)
             except KafkaException as error:  # only fatal errors are raised here
-                self._replace(explain(error.args[0]))
+                self._broken.reason = explain(error.args[0])
+            if (reason := self._broken.reason) is not None:
+                self._replace(reason)
+                # Also what the old producer reported at its end.
+                self._broken.reason = None
 
     def _replace(self, reason: str) -> None:
-        """An idempotent producer is useless after a fatal error, such as a broker that lost its log. Its open posts
-        fail, and those who sent them send them again."""
+        """Its open posts fail, and those who sent them send them again."""
         log.warning("Kafka producer replaced", extra={"reason": reason})
         broken, self._producer = self._producer, Producer(self._config)
         broken.purge()

@@ -12,7 +12,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from brandpulse.errors import TransientError
-from brandpulse.kafka.client import producer_config
+from brandpulse.kafka.client import needs_new_producer, producer_config
 from brandpulse.kafka.error_hints import explain
 from brandpulse.schema.dead_letters import HEADER, RecordId, record_id_headers
 from brandpulse.schema.identity import author_hex
@@ -212,8 +212,7 @@ class KafkaOutputProducer:
             raise TransientError(f"Kafka does not accept records: {error}") from error
 
     def _replace_if_broken(self, error: KafkaError) -> None:
-        """An idempotent producer that lost its sequence (a broker restarted empty) never delivers again."""
-        if error.fatal() or error.code() == KafkaError._FATAL:
+        if needs_new_producer(error):
             self._producer = Producer(self._config)
 
     def _on_delivery(self, error: KafkaError | None, message: Message, headers: KafkaHeaders | None = None) -> None:

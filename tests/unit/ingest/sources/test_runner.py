@@ -13,7 +13,7 @@ from brandpulse.runtime.metrics import Telemetry
 from brandpulse.state.applied_logs import AppliedLogs
 from ingest.sources import brand_filter
 from ingest.sources.brand_filter import BrandFilter
-from ingest.sources.delivery import Sending
+from ingest.sources.delivery import BrokenProducer, Sending
 from ingest.sources.events import Batch, Cursor, Delete, Edit, Gap, NewPost, Reject, Skip
 from ingest.sources.position_store import MemoryPositionStore, Position
 from ingest.sources.runner import Destination, SourceRunner
@@ -59,7 +59,7 @@ class Delivery:
 
     async def send(self, posts: Iterable[tuple[str, bytes]], rejects: Sequence[Reject] = ()) -> Sending:
         rows = list(posts)
-        sending = Sending(len(rows), asyncio.get_running_loop())
+        sending = Sending(len(rows), asyncio.get_running_loop(), BrokenProducer())
         for key, _ in rows:
             if key in self.refused:
                 self.refused.remove(key)
