@@ -103,7 +103,7 @@ class BatchReader:
                 content = json.loads(body.decode())
                 return [json.dumps(part).encode() for part in content] if array else [body]
             except (ValueError, RecursionError) as error:
-                raise BodyError(f"the body is not JSON: {reason_of(error)}") from None
+                raise BodyError(f"the body cannot be read: {reason_of(error)}") from None
         return [body]
 
     def _check_number(self, posts: int) -> None:
@@ -141,7 +141,7 @@ def _json_fault(part: bytes) -> str:
     try:
         json.loads(part, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        return f"is not JSON: {reason_of(error)}"
+        return f"cannot be read: {reason_of(error)}"
     return "has half a surrogate pair: a text was cut inside a character"
 
 

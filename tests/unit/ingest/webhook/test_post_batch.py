@@ -107,14 +107,14 @@ def test_lone_surrogate_refuses_only_its_post() -> None:
 def test_line_that_is_no_json_refuses_only_its_post() -> None:
     batch = READER.read(lines(b"{", POST, b"[" * 10_000), "ndjson")
     assert (len(batch.posts), [one.index for one in batch.refused]) == (1, [0, 2])
-    assert batch.refused[0].reason.startswith("is not JSON: ")
+    assert batch.refused[0].reason.startswith("cannot be read: it is not JSON (line ")
 
 
 def test_nan_refuses_only_its_post_and_is_named() -> None:
     batch = READER.read(json.dumps([{**POST, "likes": float("nan")}, POST]).encode(), "json")
     assert (len(batch.posts), batch.refused) == (
         1,
-        [RefusedPost(0, "", "is not JSON: it holds NaN; write null instead")],
+        [RefusedPost(0, "", "cannot be read: it holds NaN; write null instead")],
     )
 
 
